@@ -1,0 +1,1 @@
+"""Configuration: one pydantic model, and the YAML files that fill it."""

@@ -1,0 +1,1 @@
+"""Deciders that combine the experts' probabilities or features."""

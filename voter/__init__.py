@@ -1,0 +1,1 @@
+"""The voter: ballots in, a verdict out."""
