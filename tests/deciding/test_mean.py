@@ -19,7 +19,7 @@ def rated(expert: str, *probabilities: float) -> Evidence:
 
 def test_the_probabilities_are_the_mean_over_those_who_rated() -> None:
     silent = Evidence("ocr", Modality.IMAGE, Outcome.ABSENT, reason="no picture")
-    verdict = MeanProbability(SCALE(ITEM, [rated("a", 0.6, 0.4, 0.0), rated("b", 0, 0.2, 0.8), silent])
+    verdict = MeanProbability(SCALE)(ITEM, [rated("a", 0.6, 0.4, 0.0), rated("b", 0, 0.2, 0.8), silent])
     assert verdict.probabilities == pytest.approx((0.3, 0.3, 0.4))
     assert verdict.rating == "PG"
 
@@ -31,9 +31,9 @@ def test_a_draw_between_halves_goes_to_the_more_restrictive() -> None:
 
 def test_an_expert_without_probabilities_counts_as_certain() -> None:
     certain = Evidence("thresholds", Modality.TAGS, Outcome.RATED, severity=2)
-    assert MeanProbability(SCALE(ITEM, [certain]).probabilities == (0, 0, 1)
+    assert MeanProbability(SCALE)(ITEM, [certain]).probabilities == (0, 0, 1)
 
 
 def test_nobody_rated_is_unrated() -> None:
-    verdict = MeanProbability(SCALE(ITEM, [])
+    verdict = MeanProbability(SCALE)(ITEM, [])
     assert (verdict.rating, verdict.severity, verdict.probabilities) == (UNRATED, None, ())

@@ -117,7 +117,7 @@ def test_a_wrong_rule_says_what_to_do(name: str, weights: Mapping[str, float], s
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_a_verdict_carries_the_label_at_the_severity_whatever_its_name(scale: RatingScale) -> None:
-    voter = Voter(scale, majority, "majority"
+    voter = Voter(scale, majority, "majority")
     for first, second in product(range(len(scale)), repeat=2):
         verdict = voter(decoded(), [ballot("a", first), ballot("b", second)])
         assert verdict.rating == scale.labels[max(first, second)]
@@ -126,7 +126,7 @@ def test_a_verdict_carries_the_label_at_the_severity_whatever_its_name(scale: Ra
 
 
 def test_absent_experts_are_silent_so_no_text_cannot_outvote_an_x_image() -> None:
-    voter = Voter(SCALES[0], majority, "majority"
+    voter = Voter(SCALES[0], majority, "majority")
     verdict = voter(decoded(), [ballot("image", 3), ballot("text", None), ballot("tags", None), ballot("ocr", None)])
     assert verdict.rating == "X"
 
@@ -134,7 +134,7 @@ def test_absent_experts_are_silent_so_no_text_cannot_outvote_an_x_image() -> Non
 @pytest.mark.parametrize("outcome", [Outcome.ABSENT, Outcome.ABSTAINED, Outcome.ERROR, Outcome.UNSUPPORTED])
 def test_no_ballot_is_unrated_never_the_mildest(outcome: Outcome) -> None:
     for name in RULES:
-        verdict = Voter(SCALES[0], RULES[name], name(decoded(), [ballot("text", None, outcome)])
+        verdict = Voter(SCALES[0], RULES[name], name)(decoded(), [ballot("text", None, outcome)])
         assert (verdict.rating, verdict.severity) == (UNRATED, None)
 
 
