@@ -1,0 +1,119 @@
+"""The graph on Ray: a bounded window of micro-batches in flight, and no process that must not die."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import ray
+
+from capitoline.modalities.schema import Item
+from capitoline.pipelines.graph import Batch, Result
+from capitoline.pipelines.lane import added
+from capitoline.pipelines.placement import Placement, cluster_resources
+from capitoline.pipelines.pool import CallError
+from capitoline.pipelines.process import Runner
+
+SILENCE = 60.0
+"""Seconds without a finished batch after which the job says what it is waiting for."""
+
+logger = logging.getLogger("capitoline")
+
+
+class ClusterRunner(Runner):
+    """Keeps a bounded window of micro-batches in flight, and survives the death of any actor."""
+
+    def __init__(
+        self,
+        placement: Placement,
+        window: int,
+        deadline: Callable[[int], float],
+        culprit: Callable[[Item, str], Any],
+    ) -> None:
+        """`deadline(n)` is the seconds that n items may take; `culprit(item, reason)` is the value of an
+        item that kills or hangs its process when it runs alone, twice."""
+        self._placement, self._window, self._deadline, self._culprit = placement, window, deadline, culprit
+
+    def run(self, batches: Iterator[Batch]) -> Iterator[tuple[Batch, Result]]:
+        loop = asyncio.new_event_loop()
+        flying: dict[asyncio.Task[Result], Batch] = {}
+        try:
+            while True:
+                while len(flying) < self._window and (batch := next(batches, None)) is not None:
+                    flying[loop.create_task(self._survive(batch))] = batch
+                if not flying:
+                    return
+                done, _ = loop.run_until_complete(
+                    asyncio.wait(flying, timeout=SILENCE, return_when=asyncio.FIRST_COMPLETED)
+                )
+                if not done:
+                    self._say_what_is_missing()
+                for task in done:
+                    yield flying.pop(task), task.result()
+        finally:
+            for task in flying:
+                task.cancel()
+            for pool in self._placement.pools:
+                pool.close()
+            loop.run_until_complete(asyncio.sleep(0))
+            loop.close()
+
+    async def _survive(self, batch: Batch) -> Result:
+        for pool in self._placement.pools:
+            pool.fill()
+        try:
+            return await self._attempt(batch.items)
+        except CallError as error:
+            logger.warning("%s; its %d items run again one by one", error, len(batch.items))
+        alone = [await self._alone(item) for item in batch.items]
+        seconds: dict[str, float] = {}
+        for result in alone:
+            seconds = added(seconds, result.seconds)
+        return Result([value for result in alone for value in result.values], seconds)
+
+    async def _alone(self, item: Item) -> Result:
+        reason = ""
+        for _ in range(2):
+            try:
+                return await self._attempt((item,))
+            except CallError as error:
+                reason = str(error)
+        logger.warning("%s: %s", item.id, reason)
+        return Result([self._culprit(item, reason)])
+
+    async def _attempt(self, items: Sequence[Item]) -> Result:
+        try:
+            return await self._placement(items, self._deadline(len(items)))
+        except ExceptionGroup as group:  # of a TaskGroup: several nodes may fail of one cause
+            failed, others = group.split(CallError)
+            if failed is None or others is not None:
+                raise
+            raise CallError(str(failed.exceptions[0])) from group
+
+    def _say_what_is_missing(self) -> None:
+        without = [pool.name for pool in self._placement.pools if pool.alive == 0]
+        if without:
+            logger.warning(
+                "nothing has finished for %.0f s: no actor for %s could start; the cluster has %s",
+                SILENCE,
+                ", ".join(without),
+                cluster_resources(),
+            )
+
+
+def start_ray(address: str) -> bool:
+    """Connects to `address`, or starts a Ray of its own on this machine. True if it must be shut down.
+
+    `address="local"` is said outright: without it `ray.init` attaches to whatever cluster it finds.
+    """
+    if ray.is_initialized():
+        return False
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if address:
+        ray.init(address=address, log_to_driver=False)
+    else:
+        ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    return True

@@ -1,0 +1,76 @@
+"""What is kept of an item: made by the graph's last node, or for an item that no process survived."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from capitoline.modalities.schema import Decider, Decoded, Evidence, Item, Modality, Outcome
+from capitoline.pipelines.store import Record
+
+GRAPH = "graph"
+"""The name under which the graph itself gives evidence: of a process that an item killed."""
+
+DECODE = "decode"
+"""The name under which the decoder gives evidence: of files of which not even the kind is known."""
+
+
+class Decide:
+    """The last node: the decoder's and the experts' evidence about each item → its record."""
+
+    def __init__(self, decider: Decider) -> None:
+        self._decider = decider
+
+    def __call__(self, decoded: Sequence[Decoded], *experts: Sequence[Evidence]) -> list[Record]:
+        columns = zip(*experts, strict=True) if experts else ((),) * len(decoded)
+        return [self._record(one, evidence) for one, evidence in zip(decoded, columns, strict=True)]
+
+    def _record(self, decoded: Decoded, evidence: Sequence[Evidence]) -> Record:
+        unreadable = [Evidence(DECODE, None, one.outcome, reason=one.reason) for one in decoded.unreadable]
+        return Record(
+            item=decoded.item,
+            verdict=self._decider(decoded, [*unreadable, *evidence]),
+            modalities=modalities_of(decoded),
+            text=decoded.text,
+            tags=decoded.tags,
+            notes=decoded.notes,
+            seconds={},
+        )
+
+
+def culprit(decider: Decider, item: Item, reason: str) -> Record:
+    """The record of an item that killed or hung every process it ran in: unrated, with the reason."""
+    broken = Evidence(GRAPH, None, Outcome.ERROR, reason=reason)
+    decoded = Decoded(item=item, digest="", text=item.text, tags=item.tags)
+    return replace(Decide(decider)([decoded])[0], verdict=decider(decoded, [broken]))
+
+
+def modalities_of(decoded: Decoded) -> tuple[Modality, ...]:
+    """The parts that an item has, decoded or not, in the order of `Modality`."""
+    parts = {
+        Modality.TEXT: decoded.text is not None,
+        Modality.TAGS: decoded.tags is not None,
+        Modality.IMAGE: bool(decoded.pictures),
+        Modality.AUDIO: decoded.sound is not None,
+        Modality.VIDEO: bool(decoded.film),
+    }
+    return tuple(one for one in Modality if parts[one] or one in decoded.failures)
+
+
+def timed(records: Sequence[Record], seconds: Mapping[str, float]) -> list[Record]:
+    """The records with a batch's CPU seconds shared out: a stage equally among the items it looked at."""
+    lookers = {stage: sum(_looked(record, stage) for record in records) for stage in seconds}
+    return [
+        _with_seconds(record, {stage: seconds[stage] / lookers[stage] for stage in seconds if _looked(record, stage)})
+        for record in records
+    ]
+
+
+def _looked(record: Record, stage: str) -> bool:
+    outcomes = [one.outcome for one in record.verdict.evidence if one.expert == stage]
+    return outcomes != [Outcome.ABSENT]
+
+
+def _with_seconds(record: Record, seconds: Mapping[str, float]) -> Record:
+    evidence = tuple(replace(one, seconds=seconds.get(one.expert, 0.0)) for one in record.verdict.evidence)
+    return replace(record, verdict=replace(record.verdict, evidence=evidence), seconds=seconds)
