@@ -1,0 +1,79 @@
+"""`run.json`: what a job's results depend on, so that resuming with anything else is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from capitoline.configs.settings import Settings
+from capitoline.pipelines.store import write_atomically
+
+RUN_FILE = "run.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """Two jobs with equal fingerprints give equal results."""
+
+    version: str
+    """Of capitoline."""
+    items: int
+    shards: int
+    manifest: str
+    """Digest over the items: ids, texts, tags, and where their files lie."""
+    weights: Mapping[str, str]
+    """Digest of each expert's weights and tables, by expert name."""
+    settings: Mapping[str, Any]
+    """All but `running`, which changes no rating."""
+
+    def write(self, out: Path) -> None:
+        text = json.dumps(asdict(self), indent=2, sort_keys=True)
+        write_atomically(out / RUN_FILE, lambda path: path.write_text(text + "\n", encoding="utf-8"))
+
+
+def read_fingerprint(out: Path) -> Fingerprint | None:
+    """Of the job that wrote to `out`; None if there was none.
+
+    Raises:
+        ValueError: the file is not one that this version of capitoline wrote.
+    """
+    path = out / RUN_FILE
+    if not path.exists():
+        return None
+    try:
+        return Fingerprint(**json.loads(path.read_text(encoding="utf-8")))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path} was written by another version of capitoline; choose another --out") from error
+
+
+def fingerprint(settings: Settings, manifest: str, items: int, shards: int, weights: Mapping[str, str]) -> Fingerprint:
+    """The fingerprint of a job about to run."""
+    kept = settings.model_dump(mode="json", exclude={"running": True, "experts": {"__all__": {"placement"}}})
+    return Fingerprint(version("capitoline"), items, shards, manifest, dict(weights), kept)
+
+
+def differences(old: Fingerprint, new: Fingerprint) -> list[str]:
+    """What differs, a line each: `settings.decider.rule: "majority" → "upper_median"`."""
+    return list(_differences("", asdict(old), asdict(new)))
+
+
+def combined_digest(*parts: str) -> str:
+    """One digest for several, in order."""
+    return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
+
+
+def _differences(path: str, old: object, new: object) -> list[str]:
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        names = sorted({*old, *new})
+        return [line for name in names for line in _differences(f"{path}.{name}", old.get(name), new.get(name))]
+    if isinstance(old, list | tuple) and isinstance(new, list | tuple) and len(old) == len(new):
+        pairs = enumerate(zip(old, new, strict=True))
+        return [line for place, (one, other) in pairs for line in _differences(f"{path}[{place}]", one, other)]
+    if old == new:
+        return []
+    return [f"{path.removeprefix('.')}: {json.dumps(old)} → {json.dumps(new)}"]
