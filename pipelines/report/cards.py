@@ -1,0 +1,84 @@
+"""The most contested items: a card each, with its ballots and a thumbnail blurred until clicked."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
+
+from capitoline.modalities.schema import File, Outcome
+from capitoline.pipelines.printable import one_line
+from capitoline.pipelines.report.markup import Markup, element, join
+from capitoline.pipelines.report.plots import Segment, strip, swatch
+from capitoline.pipelines.report.sections import rating_colours
+from capitoline.pipelines.report.summary import Ballot, Contested, Summary
+
+EXCERPT = 280
+"""Characters of an item's text on its card."""
+SILENT = frozenset({Outcome.ABSENT})
+"""Outcomes that a card leaves out: the item has no such part."""
+
+
+def contested_items(summary: Summary, thumbnail: Callable[[str, Sequence[File]], bytes | None]) -> Markup:
+    """The section of all cards, the most contested first."""
+    if not summary.contested:
+        return join(element("h2", "Most contested items"), element("p", "No two experts disagreed on any item."))
+    shades = rating_colours(summary.labels)
+    cards = [_card(item, summary.labels, shades, thumbnail(item.item_id, item.files)) for item in summary.contested]
+    note = "Largest spread of ballots first, then draws and failures. Pictures are blurred until clicked."
+    return join(
+        element("h2", "Most contested items"),
+        element("p", note, class_="faint"),
+        element("div", *cards, class_="cards"),
+    )
+
+
+def _card(item: Contested, labels: Sequence[str], shades: Mapping[str, str], picture: bytes | None) -> Markup:
+    ballots = [_ballot(ballot, labels, shades) for ballot in item.ballots if ballot.outcome not in SILENT]
+    return element(
+        "article",
+        element("header", _thumbnail(picture) if picture else "", element("div", _heading(item, shades))),
+        element("blockquote", element("bdi", one_line(item.text, EXCERPT))) if item.text.strip() else "",
+        element("table", element("tbody", *ballots), class_="ballots"),
+        element("ul", *(element("li", one_line(reason, 200)) for reason in item.review)) if item.review else "",
+        class_="card",
+    )
+
+
+def _heading(item: Contested, shades: Mapping[str, str]) -> Markup:
+    drew = f", drew {' and '.join(item.tied)}" if item.tied else ""
+    spread = f", {item.spread} level{'s' * (item.spread > 1)} apart" if item.spread else ""
+    return join(
+        element("bdi", one_line(item.item_id, 160), class_="id"),
+        element("span", swatch(shades[item.rating]), item.rating, class_="rating"),
+        element("span", f" {item.rule}{drew}{spread}", class_="faint"),
+    )
+
+
+def _ballot(ballot: Ballot, labels: Sequence[str], shades: Mapping[str, str]) -> Markup:
+    """A row: the expert, its label or outcome, and its probabilities or its reason."""
+    if ballot.severity is None:
+        alarm = "alarm" if ballot.outcome != Outcome.ABSTAINED else "faint"
+        cells = element("td", ballot.outcome, class_=alarm), element("td", one_line(ballot.reason, 120), class_="faint")
+    else:
+        label = labels[ballot.severity]
+        cells = element("td", element("span", swatch(shades[label]), label, class_="rating")), _bar(ballot, labels, shades)
+    return element("tr", element("td", element("bdi", ballot.expert)), *cells)
+
+
+def _bar(ballot: Ballot, labels: Sequence[str], shades: Mapping[str, str]) -> Markup:
+    if not ballot.probabilities:
+        return element("td", "no probabilities", class_="faint")
+    pairs = zip(labels, ballot.probabilities, strict=True)
+    segments = [Segment(label, probability, shades[label]) for label, probability in pairs]
+    return element("td", strip(f"Probabilities of {ballot.expert}", segments))
+
+
+def _thumbnail(picture: bytes) -> Markup:
+    source = Markup("data:image/jpeg;base64," + b64encode(picture).decode("ascii"))
+    return element(
+        "label",
+        element("input", type="checkbox", aria_label="Show the picture"),
+        element("span", element("img", src=source, alt="Blurred picture of the item"), class_="frame"),
+        element("span", "click to show", class_="hint"),
+        class_="thumbnail",
+    )

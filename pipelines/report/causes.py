@@ -1,0 +1,89 @@
+"""Reasons by what they have in common: ten thousand truncated files are one cause."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from capitoline.modalities.schema import FAILURES
+from capitoline.pipelines.report.part import Part
+from capitoline.pipelines.report.summary import Cause
+
+LISTED = 50
+"""Causes that a summary lists."""
+COUNTED = 2_000
+"""Different causes that are told apart at all, so that hostile reasons cannot fill the memory."""
+EXAMPLES = 3
+OTHERS = "(others)"
+
+# What differs from item to item: quotations, absolute paths and URLs, addresses, numbers.
+_PARTICULARS = re.compile(r"'[^']*'|\"[^\"]*\"|(?<!\w)(?:\w+:/)?/[^\s,;:]+|\b0x[0-9a-f]+|\d+(?:[.,]\d+)*", re.IGNORECASE)
+
+
+def gist(reason: str) -> str:
+    """`reason` with its particulars as an ellipsis: "62 bytes short" and "7 bytes short" are one cause."""
+    return _PARTICULARS.sub("…", reason[:500])
+
+
+class Reasons:
+    """How often each gist was given; those after the first `COUNTED` are `OTHERS`."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+
+    def add(self, reasons: Iterable[str]) -> None:
+        """Counts the reasons of one item, each gist once."""
+        for found in {gist(reason) for reason in reasons}:
+            self._counts[found if found in self._counts or len(self._counts) < COUNTED else OTHERS] += 1
+
+    def listed(self) -> dict[str, int]:
+        """The commonest reasons, then all the others as one."""
+        common = dict(self._counts.most_common(LISTED))
+        others = self._counts.total() - sum(count for reason, count in common.items() if reason != OTHERS)
+        return {reason: count for reason, count in common.items() if reason != OTHERS} | (
+            {OTHERS: others} if others else {}
+        )
+
+
+class _Failures:
+    """Of one cause."""
+
+    def __init__(self) -> None:
+        self.items = 0
+        self.experts: set[str] = set()
+        self.examples: list[str] = []
+
+
+class Causes:
+    """Failures by outcome and gist. An item that failed for two causes counts in both."""
+
+    def __init__(self) -> None:
+        self._causes: dict[tuple[str, str], _Failures] = {}
+
+    def add(self, part: Part) -> None:
+        failed = part.evidence.filter(pc.is_in(part.evidence["outcome"], value_set=pa.array(sorted(FAILURES))))
+        seen: set[tuple[tuple[str, str], str]] = set()
+        for row in failed.to_pylist():
+            cause = (row["outcome"], gist(row["reason"]))
+            if cause not in self._causes and len(self._causes) >= COUNTED:
+                cause = (row["outcome"], OTHERS)
+            failures = self._causes.setdefault(cause, _Failures())
+            failures.experts.add(row["expert"])
+            # Three experts on one broken picture are one failed item.
+            if (cause, row["item_id"]) not in seen:
+                seen.add((cause, row["item_id"]))
+                failures.items += 1
+                failures.examples = [*failures.examples, row["item_id"]][:EXAMPLES]
+
+    def listed(self) -> tuple[tuple[Cause, ...], int]:
+        """The commonest causes, most items first, and how many items the others have."""
+        causes = sorted(self._causes.items(), key=lambda entry: -entry[1].items)
+        listed = tuple(
+            Cause(outcome, reason, tuple(sorted(failures.experts)), failures.items, tuple(failures.examples))
+            for (outcome, reason), failures in causes[:LISTED]
+        )
+        return listed, sum(failures.items for _, failures in causes[LISTED:])

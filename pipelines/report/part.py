@@ -1,0 +1,59 @@
+"""One committed part of the two tables, as the tallies see it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from capitoline.pipelines.store import Store
+
+NO_BALLOT = -1
+RATING_COLUMNS = ["item_id", "rating", "rule", "tied", "review", "failed", "modalities", "files", "text", "seconds"]
+EVIDENCE_COLUMNS = ["item_id", "expert", "outcome", "reason", "probabilities", "severity"]
+"""Without the features, which are most of the table's bytes."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """The ratings of one shard and the evidence for them."""
+
+    ratings: pa.Table
+    evidence: pa.Table
+
+    @cached_property
+    def experts(self) -> list[str]:
+        """In the order in which the part names them."""
+        return list(dict.fromkeys(self.evidence["expert"].to_pylist()))
+
+    @cached_property
+    def rows(self) -> npt.NDArray[np.int64]:
+        """(evidence,) the row of the ratings that each piece of evidence is about."""
+        found = pc.index_in(self.evidence["item_id"], value_set=self.ratings["item_id"].combine_chunks())
+        if found.null_count:
+            raise ValueError("evidence without a rating: the output folder mixes several jobs; rate into a new one")
+        return np.asarray(found, dtype=np.int64)
+
+    @cached_property
+    def severities(self) -> npt.NDArray[np.int8]:
+        """(items, experts) each ballot, `NO_BALLOT` where an expert cast none."""
+        matrix = np.full((len(self.ratings), len(self.experts)), NO_BALLOT, np.int8)
+        columns = {name: index for index, name in enumerate(self.experts)}
+        experts = [columns[name] for name in self.evidence["expert"].to_pylist()]
+        matrix[self.rows, experts] = np.asarray(self.evidence["severity"].fill_null(NO_BALLOT), dtype=np.int8)
+        return matrix
+
+
+def read_parts(out: Path) -> Iterator[Part]:
+    """The committed parts of `out`, in the order of the manifest."""
+    store = Store(out)
+    for shard in sorted(store.committed()):
+        ratings = pq.read_table(store.part("ratings", shard), columns=RATING_COLUMNS)
+        yield Part(ratings, pq.read_table(store.part("evidence", shard), columns=EVIDENCE_COLUMNS))
