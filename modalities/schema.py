@@ -254,8 +254,11 @@ class Verdict:
 class Expert(Protocol):
     """One judge of one modality. Weights load when it is built, never at a call."""
 
-    name: str
-    modality: Modality | None
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def modality(self) -> Modality | None: ...
 
     def __call__(self, items: Sequence[Decoded]) -> list[Evidence]:
         """One evidence an item, in order. Never raises for an item: a failure is an outcome."""
@@ -265,6 +268,7 @@ class Expert(Protocol):
 class Decider(Protocol):
     """Turns the experts' evidence about an item into a verdict."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def __call__(self, item: Decoded, evidence: Sequence[Evidence]) -> Verdict: ...

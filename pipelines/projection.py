@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from capitoline.modalities.schema import Decoded, Evidence, Expert, Modality, RatingScale, Span
+from capitoline.modalities.schema import Decoded, Evidence, Expert, RatingScale, Span
 
 
 def positions(trained: RatingScale, scale: RatingScale, mapping: Mapping[str, str]) -> tuple[int, ...]:
@@ -35,9 +35,6 @@ class Projected:
         """`places` as from `positions`; `labels` is the length of the new scale."""
         self.name, self.modality = expert.name, expert.modality
         self._expert, self._places, self._labels = expert, places, labels
-
-    name: str
-    modality: Modality | None
 
     def __call__(self, items: Sequence[Decoded]) -> list[Evidence]:
         return [self._moved(one) for one in self._expert(items)]

@@ -142,7 +142,7 @@ def read_evidence(out: Path) -> Iterator[pa.Table]:
     return (store.evidence(shard) for shard in sorted(store.committed()))
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Calls `write` with a temporary path, syncs it and renames it onto `path`."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

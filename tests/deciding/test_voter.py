@@ -9,7 +9,7 @@ from itertools import product
 import pytest
 
 from capitoline.modalities.schema import UNRATED, Decoded, Evidence, Item, Modality, Outcome, RatingScale
-from capitoline.voter.rules import RULES, majority, most_severe, rule, upper_median, weighted
+from capitoline.voter.rules import RULES, Rule, majority, most_severe, rule, upper_median, weighted
 from capitoline.voter.voter import Voter
 
 SCALES = [
@@ -79,8 +79,7 @@ def test_an_expert_of_weight_zero_is_outvoted_by_any_other() -> None:
 
 
 @pytest.mark.parametrize("monotone", [upper_median, most_severe])
-def test_more_alarm_never_gives_a_milder_verdict(monotone: object) -> None:
-    assert callable(monotone)
+def test_more_alarm_never_gives_a_milder_verdict(monotone: Rule) -> None:
     for cast in casts(4, 4):
         for expert in cast:
             if cast[expert] < 3:
