@@ -1,0 +1,101 @@
+"""Every file below a folder, local or in an object store.
+
+Hidden files and `__MACOSX` are left out, and counted in the log. A link to a file inside the
+folder is read; a link to a folder inside is not followed, its files come under their own name;
+a link that leaves the folder is a problem, and so is whatever cannot be read: nothing else is
+skipped.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from capitoline.pipelines.sources.entries import Entry, lost
+from capitoline.pipelines.sources.location import is_url, listing
+from capitoline.pipelines.sources.names import printable
+
+_log = logging.getLogger(__name__)
+
+
+def folder_entries(folder: str) -> Iterator[Entry]:
+    """Entries in no particular order; each with its own source."""
+    return _remote(folder) if is_url(folder) else _local(Path(folder))
+
+
+def hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def _local(root: Path) -> Iterator[Entry]:
+    waiting, left_out = [""], 0
+    inside = os.path.realpath(root) + os.sep
+    while waiting:
+        folder = waiting.pop()
+        try:
+            with os.scandir(root / folder) as found:
+                for one in found:
+                    if hidden(one.name):
+                        left_out += 1
+                    elif one.is_dir(follow_symlinks=False):
+                        waiting.append(f"{folder}{one.name}/")
+                    else:
+                        yield from _local_file(one, f"{folder}{one.name}", inside)
+        except OSError as error:
+            yield lost(printable(folder), f"the folder cannot be read: {error.strerror}")
+    _report(left_out, str(root))
+
+
+def _local_file(found: os.DirEntry[str], name: str, inside: str) -> Iterator[Entry]:
+    label = printable(name)
+    try:
+        if found.is_symlink() and not os.path.realpath(found.path).startswith(inside):
+            yield lost(label, "a link that leaves the folder; name its target to have it rated")
+        elif found.is_dir():
+            _log.info("%s is a link to a folder that is rated under its own name", label)
+        elif not found.is_file():
+            yield lost(label, "neither a file nor a folder, or a link to nothing")
+        elif not _is_unicode(found.path):
+            yield lost(label, "its name is not UTF-8; rename it to have it rated")
+        else:
+            yield Entry(label, found.stat().st_size, source=found.path)
+    except OSError as error:
+        yield lost(label, f"cannot be read: {error.strerror}")
+
+
+def _is_unicode(path: str) -> bool:
+    """Whether a table can hold the path."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _remote(root: str) -> Iterator[Entry]:
+    waiting, left_out = [root], 0
+    while waiting:
+        folder = waiting.pop()
+        try:
+            found = listing(folder)
+        except OSError as error:
+            yield lost(printable(folder.removeprefix(root).strip("/")), f"the folder cannot be read: {error}")
+            continue
+        for url, kind, size in found:
+            name = url.rstrip("/").removeprefix(folder).strip("/")
+            if not name:  # some stores list a folder's own marker in it
+                continue
+            if hidden(name):
+                left_out += 1
+            elif kind == "directory":
+                waiting.append(url.rstrip("/"))
+            else:
+                yield Entry(printable(url.removeprefix(root).strip("/")), size, source=url)
+    _report(left_out, root)
+
+
+def _report(left_out: int, root: str) -> None:
+    if left_out:
+        _log.info("left out %d hidden files and folders below %s", left_out, root)
