@@ -8,15 +8,13 @@ Legend: T = tokens of all sequences, B = sequences, C = width, H = heads, N = he
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from capitoline.modalities.rwkv.initialisation import TIME_SHIFT_POWERS, initialise
-from capitoline.modalities.rwkv.operator import time_mix
+from capitoline.modalities.rwkv.operator import Operator, time_mix
 from capitoline.modalities.rwkv.packing import Packing
 from capitoline.modalities.rwkv.size import Size
 from capitoline.modalities.rwkv.state import State
@@ -28,11 +26,26 @@ Carried = tuple[Tensor, Tensor, Tensor]
 class TimeMix(nn.Module):
     """The part that remembers: projections of the token and its predecessor around the recurrence."""
 
+    w0: Tensor
+    w1: Tensor
+    w2: Tensor
+    a0: Tensor
+    a1: Tensor
+    a2: Tensor
+    v0: Tensor
+    v1: Tensor
+    v2: Tensor
+    g1: Tensor
+    g2: Tensor
+    k_k: Tensor
+    k_a: Tensor
+    r_k: Tensor
+
     def __init__(self, size: Size, layer: int) -> None:
         super().__init__()
         width = size.width
         self.layer, self.heads, self.head_size = layer, size.heads, size.head_size
-        self.operator = time_mix
+        self.operator: Operator = time_mix
         for name in (*TIME_SHIFT_POWERS, "w0", "a0", "v0", "k_k", "k_a"):
             self._declare(name, 1, 1, width)
         ranks = {"w": size.decay_rank, "a": size.rate_rank, "v": size.value_rank, "g": size.gate_rank}
@@ -63,16 +76,15 @@ class TimeMix(nn.Module):
         w = self.w0.view(-1) + torch.tanh(xw @ self.w1) @ self.w2
         rate = torch.sigmoid(self.a0.view(-1) + (xa @ self.a1) @ self.a2)
         gate = torch.sigmoid(xg @ self.g1) @ self.g2
-        if first_value is None:
-            first_value = v
-        else:
+        if first_value is not None:
             v = v + (first_value - v) * torch.sigmoid(self.v0.view(-1) + (xv @ self.v1) @ self.v2)
         removal = functional.normalize(self._split(k * self.k_k.view(-1)), dim=-1, eps=1e-12)
         k = k * (1 + (rate - 1) * self.k_a.view(-1))
         r, w, k, v_heads, rate = (self._split(one) for one in (r, w, k, v, rate))
         y, wkv = self.operator(r, w, k, v_heads, -removal, removal * rate, packing.offsets, wkv)
         y = self.ln_x(y.flatten(1).to(wkv.dtype)) + self._bonus(r, k, v_heads)
-        return self.output(y * gate), first_value, wkv
+        added: Tensor = self.output(y * gate)
+        return added, v if first_value is None else first_value, wkv
 
     def _split(self, x: Tensor) -> Tensor:
         return x.view(-1, self.heads, self.head_size)
@@ -93,7 +105,8 @@ class ChannelMix(nn.Module):
 
     def forward(self, x: Tensor, packing: Packing, shift: Tensor) -> Tensor:
         mixed = x + (packing.shift(x, shift) - x) * self.x_k.view(-1)
-        return self.value(torch.relu(self.key(mixed)) ** 2)
+        added: Tensor = self.value(torch.relu(self.key(mixed)) ** 2)
+        return added
 
 
 class Block(nn.Module):
@@ -114,11 +127,11 @@ class Block(nn.Module):
         time_shift, channel_shift, wkv = carried
         normed = self.ln1(x)
         time_shift_after = packing.last(normed, time_shift)
-        mixed, first_value, wkv = self.att(normed, first_value, packing, time_shift, wkv)
+        mixed, values, wkv = self.att(normed, first_value, packing, time_shift, wkv)
         x = x + mixed
         normed = self.ln2(x)
         x = x + self.ffn(normed, packing, channel_shift)
-        return x, first_value, (time_shift_after, packing.last(normed, channel_shift), wkv)
+        return x, values, (time_shift_after, packing.last(normed, channel_shift), wkv)
 
 
 class RWKV7(nn.Module):
@@ -138,7 +151,7 @@ class RWKV7(nn.Module):
         self.blocks = nn.ModuleList(Block(size, layer) for layer in range(size.layers))
         self.ln_out = nn.LayerNorm(size.width)
         self.head = nn.Linear(size.width, size.vocabulary, bias=False) if language_head else None
-        initialise(self)
+        initialise(self.state_dict(), size)
 
     def embed(self, tokens: Tensor) -> Tensor:
         """(T,) ids → (T, C), to be mixed with other vectors of the same width.
@@ -171,16 +184,21 @@ class RWKV7(nn.Module):
             state = State.zeros(self.size, offsets.numel() - 1, x.device, torch.promote_types(x.dtype, torch.float32))
         if not packing.tokens:
             return x, state
-        x = self.blocks[0].ln0(x)
+        layers = self.layers
+        x = layers[0].ln0(x)
         first_value: Tensor | None = None
         carried = []
-        for index, block in enumerate(self.blocks):
+        for index, block in enumerate(layers):
             x, first_value, after = self._run(block, x, first_value, packing, state.layer(index))
             carried.append(after)
         return self.ln_out(x), State.stack(carried)
 
+    @property
+    def layers(self) -> list[Block]:
+        return [block for block in self.blocks if isinstance(block, Block)]
+
     def _run(
-        self, block: nn.Module, x: Tensor, first_value: Tensor | None, packing: Packing, carried: Carried
+        self, block: Block, x: Tensor, first_value: Tensor | None, packing: Packing, carried: Carried
     ) -> tuple[Tensor, Tensor, Carried]:
         if self.gradient_checkpointing and torch.is_grad_enabled():
             result: tuple[Tensor, Tensor, Carried] = checkpoint(
@@ -189,8 +207,3 @@ class RWKV7(nn.Module):
             return result
         result = block(x, first_value, packing, carried)
         return result
-
-    def time_mixes(self) -> Iterator[TimeMix]:
-        """The recurrent part of each layer, to give it another operator."""
-        for block in self.blocks:
-            yield block.att

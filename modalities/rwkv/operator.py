@@ -8,7 +8,7 @@ from torch import Tensor
 
 from capitoline.modalities.rwkv.chunked import chunked_time_mix
 
-TimeMix = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+Operator = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 """(r, w, k, v, a, b, offsets, state) → (y, state), as `naive_time_mix` documents."""
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
 def default_rank(width: int, factor: float) -> int:
     """Rank of a low-rank projection in the official training code: about factor·√C, in steps of 32."""
-    return max(32, round(factor * width**0.5 / 32) * 32)
+    return max(32, round(factor * math.sqrt(width) / 32) * 32)
 
 
 @dataclass(frozen=True, slots=True)

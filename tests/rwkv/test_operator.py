@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from capitoline.modalities.rwkv.chunked import chunked_time_mix
 from capitoline.modalities.rwkv.naive import naive_time_mix
-from capitoline.modalities.rwkv.operator import TimeMix
+from capitoline.modalities.rwkv.operator import Operator
 
 OPERATORS = {"chunked": chunked_time_mix}
 HEADS, HEAD_SIZE = 2, 64
@@ -30,17 +30,17 @@ def inputs(*, extreme: bool) -> list[Tensor]:
     return [r, 2 * w - 2, k, v, -removal, removal * torch.sigmoid(rate), state]
 
 
-def run(operator: TimeMix, tensors: list[Tensor], dtype: torch.dtype) -> list[Tensor]:
+def run(operator: Operator, tensors: list[Tensor], dtype: torch.dtype) -> list[Tensor]:
     """y, the state after, and the gradients of all inputs for random gradients of both."""
     given = [tensor.to(dtype) for tensor in tensors[:6]]
     given.append(tensors[6].to(torch.promote_types(dtype, torch.float32)))
     given = [tensor.clone().requires_grad_() for tensor in given]
     offsets = torch.tensor([0, *LENGTHS]).cumsum(0)
-    y, state = operator(*given[:6], offsets, given[6])
+    y, state = operator(*given[:6], offsets, given[6])  # type: ignore[call-arg]
     torch.manual_seed(2)
     loss = (y * torch.randn(y.shape, dtype=torch.float64)).sum()
     loss = loss + (state * torch.randn(state.shape, dtype=torch.float64)).sum()
-    loss.backward()
+    torch.autograd.backward(loss)
     return [y.detach(), state.detach(), *(tensor.grad for tensor in given if tensor.grad is not None)]
 
 
