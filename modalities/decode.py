@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from capitoline.modalities.kinds import Guess, Kind, kind_of, named_medium
-from capitoline.modalities.limits import DecodeLimits, Sampling, Undecodable
+from capitoline.modalities.limits import DecodeLimits, Sampling, UndecodableError
 from capitoline.modalities.picture import read_picture
 from capitoline.modalities.plaintext import cut_text, decode_text
 from capitoline.modalities.reading import read_file
@@ -71,7 +71,7 @@ class _Parts:
             self._update(data)
             guess = self._guess(data, file.name)
             self._decode(data, guess)
-        except Undecodable as error:
+        except UndecodableError as error:
             self._fail(file, guess, error.failure)
         except MemoryError:
             self._fail(file, guess, Failure(Outcome.ERROR, "out of memory"))
@@ -110,11 +110,11 @@ class _Parts:
 
     def _guess(self, data: bytes, name: str) -> Guess:
         if not data:
-            raise Undecodable("an empty file")
+            raise UndecodableError("an empty file")
         guess = kind_of(data)
         promised = named_medium(name)
-        if guess.kind is Kind.TEXT and promised is not None:
-            raise Undecodable(f"named as {promised}, yet holds text: a pointer or an error page")
+        if guess.kind is Kind.TEXT and promised:
+            raise UndecodableError(f"named as a {promised}, yet holds text: a pointer or an error page")
         return guess
 
     def _decode(self, data: bytes, guess: Guess) -> None:
@@ -128,7 +128,7 @@ class _Parts:
             case Kind.FILM | Kind.UNKNOWN:
                 self._add_film(data, guess)
             case Kind.ARCHIVE | Kind.FOREIGN:
-                raise Undecodable(f"{NOT_READ[guess.kind]}: {guess.format}", Outcome.UNSUPPORTED)
+                raise UndecodableError(f"{NOT_READ[guess.kind]}: {guess.format}", Outcome.UNSUPPORTED)
 
     def _add_picture(self, data: bytes) -> None:
         limits, sampling = self._limits, self._sampling
@@ -148,9 +148,9 @@ class _Parts:
         )
         try:
             film = read_film(data, asked)
-        except Undecodable as error:
+        except UndecodableError as error:
             if guess.kind is Kind.UNKNOWN:
-                raise Undecodable(f"{NOT_READ[guess.kind]} (begins {data[:8]!r})", Outcome.UNSUPPORTED) from error
+                raise UndecodableError(f"{NOT_READ[guess.kind]} (begins {data[:8]!r})", Outcome.UNSUPPORTED) from error
             raise
         self._film += [Frame(frame.pixels, frame.seconds + self._seconds) for frame in film.frames]
         self._sounds += [] if film.sound is None else [film.sound]

@@ -6,20 +6,21 @@ import io
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import av
 import numpy as np
 import numpy.typing as npt
 from av.audio.stream import AudioStream
 from av.container import InputContainer
-from av.stream import Disposition
+from av.error import FFmpegError
+from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from capitoline.modalities.filmstrip import Clock, FilmStrip
-from capitoline.modalities.limits import Undecodable
+from capitoline.modalities.limits import UndecodableError
 from capitoline.modalities.schema import SAMPLE_RATE, Failure, Frame, Modality, Outcome
-from capitoline.modalities.soundtrack import PACKET_ERRORS, SoundTrack
+from capitoline.modalities.soundtrack import PACKET_ERRORS, SoundTrack, message
 
 CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,asf,flv,mpeg,mpegts,mpegvideo,m4v,h263,h264,hevc,vvc,obu,ivf,mxf,dv,"
@@ -70,7 +71,7 @@ def read_film(data: bytes, limits: FilmLimits) -> Film:
     """Frames spread over the film's length, and its sound.
 
     Raises:
-        Undecodable: not a film or sound, or one without a stream of either.
+        UndecodableError: not a film or sound, or one without a stream of either.
     """
     with _open(data) as container:
         declared = _declared_seconds(container)
@@ -94,9 +95,9 @@ def _apart(reached: float, declared: float) -> bool:
 def _open(data: bytes) -> InputContainer:
     options = {"format_whitelist": CONTAINERS, "probesize": str(PROBE_BYTES), "analyzeduration": str(PROBE_BYTES)}
     try:
-        return av.open(io.BytesIO(data), metadata_errors="ignore", options=options, buffer_size=READ_BYTES)
-    except av.FFmpegError as error:
-        raise Undecodable(f"not a film or sound that FFmpeg opens: {error.strerror}") from error
+        return av.open(io.BytesIO(data), "r", metadata_errors="ignore", options=options, buffer_size=READ_BYTES)
+    except FFmpegError as error:
+        raise UndecodableError(f"not a film or sound that FFmpeg opens: {message(error)}") from error
 
 
 def _declared_seconds(container: InputContainer) -> float:
@@ -143,7 +144,7 @@ class _Pass:
         self._film = self._readable(films, Modality.VIDEO)
         self._sound = self._readable(sounds, Modality.AUDIO)
         if not (films or sounds or self._cover_streams):
-            raise Undecodable("holds neither film nor sound")
+            raise UndecodableError("holds neither film nor sound")
         side = limits.side
         self._strip = FilmStrip(self._film, max(duration, 1e-3), limits.frames, side) if self._film else None
         self._track = SoundTrack(self._sound, limits.sound_seconds) if self._sound else None
@@ -165,13 +166,13 @@ class _Pass:
                     return
                 self._deal(packet)
         except PACKET_ERRORS as error:
-            self._stop(f"broken off: {error}")
+            self._stop(f"broken off: {message(error)}")
 
-    def _deal(self, packet: av.Packet[VideoStream] | av.Packet[AudioStream]) -> None:
+    def _deal(self, packet: av.Packet[Stream]) -> None:
         if self._strip and packet.stream is self._film:
-            self._strip.add(packet)
+            self._strip.add(cast("av.Packet[VideoStream]", packet))
         elif self._track and packet.stream is self._sound:
-            self._track.add(packet)
+            self._track.add(cast("av.Packet[AudioStream]", packet))
         elif packet.size:
             self._covers.append(bytes(packet))
 

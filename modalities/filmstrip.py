@@ -23,7 +23,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from capitoline.modalities.schema import Frame
-from capitoline.modalities.soundtrack import PACKET_ERRORS, TOLERATED_SHARE
+from capitoline.modalities.soundtrack import PACKET_ERRORS, message
 
 WHOLE_PIXELS = 15 * 30 * 1280 * 720
 """15 seconds of 720p at 30 frames a second, about a second of work: decoded whole, or spent on seeks."""
@@ -48,8 +48,10 @@ class Clock:
         self._ticks = 0
 
     def tick(self, packet: av.Packet[VideoStream]) -> float:
-        written = packet.pts is not None and packet.time_base
-        seconds = float(packet.pts * packet.time_base) - self.start if written else self._ticks / self.rate
+        if packet.pts is None or not packet.time_base:
+            seconds = self._ticks / self.rate
+        else:
+            seconds = float(packet.pts * packet.time_base) - self.start
         if packet.size:  # the last packet of a demuxer is empty and only flushes
             self._ticks += 1
             length = float((packet.duration or 0) * (packet.time_base or 0)) or 1 / self.rate
@@ -130,8 +132,8 @@ class FilmStrip:
         return tuple(sorted(shots, key=lambda shot: shot.seconds))
 
     def failure(self) -> str:
-        """Why a meaningful part of the film was not seen; empty if it was."""
-        if self._broken > TOLERATED_SHARE * self._tried:
+        """Why a part of the film was not seen; empty if it was. One lost packet spoils frames up to the next key."""
+        if self._broken:
             return f"{self._broken:,} of {self._tried:,} film packets could not be decoded: {self._reason}"
         return ""
 
@@ -141,7 +143,7 @@ class FilmStrip:
             return [frame for packet in packets for frame in self._context.decode(packet)]
         except PACKET_ERRORS as error:
             self._broken += 1
-            self._reason = str(error)
+            self._reason = message(error)
             return []
 
     def _sought(self, container: InputContainer, middles: Sequence[float], deadline: float) -> list[Frame]:
@@ -163,7 +165,7 @@ class FilmStrip:
                         break
             except PACKET_ERRORS as error:
                 self._broken += 1
-                self._reason = str(error)
+                self._reason = message(error)
             if budget <= 0 or time.monotonic() > deadline:
                 break
         return shots
@@ -171,8 +173,9 @@ class FilmStrip:
     def _pixels(self, frame: VideoFrame) -> npt.NDArray[np.uint8]:
         """(H, W, 3) RGB, shrunk and upright."""
         scale = min(1.0, self._side / min(frame.width, frame.height))
-        width, height = (min(max(2, round(length * scale)), ASPECT * self._side) for length in (frame.width, frame.height))
+        width, height = (
+            min(max(2, round(length * scale)), ASPECT * self._side) for length in (frame.width, frame.height)
+        )
         small = self._reformatter.reformat(frame, width=width, height=height, format="rgb24", interpolation="AREA")
         # The display matrix's angle is counter-clockwise, as numpy's is.
-        turned: npt.NDArray[np.uint8] = np.rot90(small.to_ndarray(), round(frame.rotation / 90))
-        return np.ascontiguousarray(turned)
+        return np.ascontiguousarray(np.rot90(small.to_ndarray(), round(frame.rotation / 90)), dtype=np.uint8)

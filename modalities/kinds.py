@@ -8,10 +8,10 @@ known here and read by nobody: its source text rated as prose would be a way to 
 from __future__ import annotations
 
 import json
-import mimetypes
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import PurePosixPath
 
 import filetype
 
@@ -57,6 +57,12 @@ ARCHIVES = frozenset(
     for name in ("zip", "x-tar", "x-rar-compressed", "gzip", "x-bzip2", "x-7z-compressed", "x-xz", "zstd", "x-lz4")
 )
 
+MEDIA_SUFFIXES = {
+    "picture": "jpg jpeg jpe jfif png apng gif webp avif heic heif jxl bmp tif tiff jp2 j2k ico tga dds psd exr svg",
+    "film": "mp4 m4v mov mkv webm avi wmv flv mpg mpeg mts m2ts 3gp ogv",
+    "sound": "mp3 m4a aac ogg oga opus flac wav wma aif aiff amr ape mpc wv mka",
+}
+
 PLAIN_PIXMAP = re.compile(r"P[1-7]\s")
 """A PNM picture, whose pixels may be written as decimal text."""
 FOREIGN_TEXT = (
@@ -82,10 +88,10 @@ def kind_of(data: bytes) -> Guess:
     return Guess(Kind.UNKNOWN, "an unknown format") if encoding is None else _kind_of_text(data, encoding)
 
 
-def named_medium(name: str) -> Modality | None:
-    """The medium that a file's name promises: text under such a name is a pointer or an error page."""
-    major = (mimetypes.guess_type(name, strict=False)[0] or "").partition("/")[0]
-    return {"image": Modality.IMAGE, "video": Modality.VIDEO, "audio": Modality.AUDIO}.get(major)
+def named_medium(name: str) -> str:
+    """The medium that a file's name promises, or nothing: text under such a name is a pointer or an error page."""
+    suffix = PurePosixPath(name).suffix.lower().removeprefix(".")
+    return next((medium for medium, suffixes in MEDIA_SUFFIXES.items() if suffix in suffixes.split()), "")
 
 
 def _kind_of_mime(mime: str) -> Guess:

@@ -40,7 +40,7 @@ class Sampling:
     """Frames taken from a film."""
 
 
-class Undecodable(Exception):
+class UndecodableError(Exception):
     """A file, or a part of one, that cannot be read or decoded, and why."""
 
     def __init__(self, reason: str, outcome: Outcome = Outcome.ERROR) -> None:
@@ -48,6 +48,6 @@ class Undecodable(Exception):
         self.failure = Failure(outcome, reason)
 
 
-def unsupported(reason: str) -> Undecodable:
+def unsupported(reason: str) -> UndecodableError:
     """For a format that is known, or at least not broken, but that nobody here reads."""
-    return Undecodable(reason, Outcome.UNSUPPORTED)
+    return UndecodableError(reason, Outcome.UNSUPPORTED)

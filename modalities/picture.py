@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from capitoline.modalities.limits import Undecodable
+from capitoline.modalities.limits import UndecodableError
 from capitoline.modalities.schema import Failure, Frame, Outcome
 
 Image.init()  # registers every plug-in; `formats=` knows only registered ones
@@ -63,7 +63,7 @@ def read_picture(data: bytes, side: int, pixels: int, frames: int, looked_throug
         looked_through: how many frames of an animation are stepped through for that.
 
     Raises:
-        Undecodable: not a picture, over a limit, or broken before the first frame.
+        UndecodableError: not a picture, over a limit, or broken before the first frame.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -80,7 +80,7 @@ def read_picture(data: bytes, side: int, pixels: int, frames: int, looked_throug
         except Exception as error:  # Pillow's plug-ins raise anything on hostile bytes, even struct.error
             failure = _failure(error)
             if not seen:
-                raise Undecodable(failure.reason) from error
+                raise UndecodableError(failure.reason) from error
             return Picture(tuple(seen), failure)
     if count > looked_through:
         reason = f"animation of {count:,} frames, over the limit of {looked_through:,}"
@@ -92,20 +92,20 @@ def _open(data: bytes, pixels: int) -> Image.Image:
     try:
         picture = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError as error:
-        raise Undecodable("not a picture, though it begins like one") from error
+        raise UndecodableError("not a picture, though it begins like one") from error
     except Exception as error:
-        raise Undecodable(_failure(error).reason) from error
+        raise UndecodableError(_failure(error).reason) from error
     _check_size(picture, pixels)
     return picture
 
 
 def _check_size(picture: Image.Image, pixels: int) -> None:
     if picture.width * picture.height > pixels:
-        raise Undecodable(f"declares {picture.width:,} × {picture.height:,} pixels, over the limit of {pixels:,}")
+        raise UndecodableError(f"declares {picture.width:,} × {picture.height:,} pixels, over the limit of {pixels:,}")
 
 
 def _failure(error: Exception) -> Failure:
-    if isinstance(error, Undecodable):
+    if isinstance(error, UndecodableError):
         return error.failure
     if isinstance(error, MemoryError):
         return Failure(Outcome.ERROR, "out of memory")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import unicodedata
 
-from capitoline.modalities.limits import Undecodable
+from capitoline.modalities.limits import UndecodableError
 
 SAMPLE_BYTES = 65_536
 """Enough to tell text from binary; the decoder sees the rest."""
@@ -49,13 +49,13 @@ def decode_text(data: bytes, encoding: str, limit: int) -> tuple[str, tuple[str,
     """Text of at most `limit` characters, and notes on what was guessed or cut.
 
     Raises:
-        Undecodable: some bytes within the limit are not in `encoding`.
+        UndecodableError: some bytes within the limit are not in `encoding`.
     """
     head = data[: 4 * (limit + 1)]
     try:
         text = codecs.getincrementaldecoder(encoding)().decode(head, final=len(head) == len(data))
     except UnicodeDecodeError as error:
-        raise Undecodable(f"text in {encoding} breaks off at byte {error.start:,}") from error
+        raise UndecodableError(f"text in {encoding} breaks off at byte {error.start:,}") from error
     text, notes = cut_text(text.removeprefix("\ufeff"), limit)
     guess = (f"encoding guessed: {encoding}",) if encoding == LEGACY else ()
     return text, (*guess, *notes)

@@ -12,7 +12,7 @@ import zlib
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from capitoline.modalities.limits import Undecodable, unsupported
+from capitoline.modalities.limits import UndecodableError, unsupported
 from capitoline.modalities.schema import File, Storage
 
 RATIO_FREE_BYTES = 16 << 20
@@ -35,7 +35,7 @@ def read_file(file: File, limit: int, ratio: float = 200.0) -> bytes:
         ratio: most unpacked ÷ packed bytes of a zip member above 16 MB.
 
     Raises:
-        Undecodable: missing, unreadable, cut short, damaged (CRC), encrypted or over a limit.
+        UndecodableError: missing, unreadable, cut short, damaged (CRC), encrypted or over a limit.
     """
     if file.size > limit:
         raise _too_large(limit)
@@ -46,22 +46,22 @@ def read_file(file: File, limit: int, ratio: float = 200.0) -> bytes:
                 return _read_zip(stream, file, limit, ratio)
             return _read_exactly(stream, file.size) if file.storage is Storage.TAR else _read_all(stream, limit)
     except (OSError, ValueError, ImportError) as error:  # fsspec: ValueError, ImportError for unknown protocols
-        raise Undecodable(f"cannot be read: {error}") from error
+        raise UndecodableError(f"cannot be read: {error}") from error
 
 
 def _open(source: str) -> BinaryIO:
     if "://" in source:
-        import fsspec
+        from fsspec.core import url_to_fs
 
-        return cast(BinaryIO, fsspec.open(source, "rb").open())
-    path = Path(source)
-    if not stat.S_ISREG(path.stat().st_mode):  # opening a named pipe would wait for ever
-        raise Undecodable("not a regular file")
-    return path.open("rb")
+        filesystem, path = url_to_fs(source)
+        return cast(BinaryIO, filesystem.open(path, "rb"))
+    if not stat.S_ISREG(Path(source).stat().st_mode):  # opening a named pipe would wait for ever
+        raise UndecodableError("not a regular file")
+    return Path(source).open("rb")
 
 
-def _too_large(limit: int) -> Undecodable:
-    return Undecodable(f"larger than the limit of {limit:,} bytes")
+def _too_large(limit: int) -> UndecodableError:
+    return UndecodableError(f"larger than the limit of {limit:,} bytes")
 
 
 def _read_all(stream: BinaryIO, limit: int) -> bytes:
@@ -74,7 +74,7 @@ def _read_all(stream: BinaryIO, limit: int) -> bytes:
 def _read_exactly(stream: BinaryIO, size: int) -> bytes:
     data = stream.read(size)
     if len(data) < size:
-        raise Undecodable(f"the archive is cut short: {len(data):,} of {size:,} bytes")
+        raise UndecodableError(f"the archive is cut short: {len(data):,} of {size:,} bytes")
     return data
 
 
@@ -82,7 +82,7 @@ def _read_zip(stream: BinaryIO, file: File, limit: int, ratio: float) -> bytes:
     header = LOCAL_HEADER.unpack(_read_exactly(stream, LOCAL_HEADER.size))
     signature, _, flags, method, _, _, checksum, _, _, name_length, extra_length = header
     if signature != b"PK\3\4":
-        raise Undecodable("no member of the zip begins here")
+        raise UndecodableError("no member of the zip begins here")
     if flags & ENCRYPTED:
         raise unsupported("encrypted in the zip")
     _read_exactly(stream, name_length + extra_length)
@@ -95,7 +95,7 @@ def _read_zip(stream: BinaryIO, file: File, limit: int, ratio: float) -> bytes:
     if flags & SIZES_FOLLOW:
         checksum = _described_checksum(rest + stream.read(max(0, 8 - len(rest))))
     if zlib.crc32(data) != checksum:
-        raise Undecodable("damaged in the zip: the CRC does not match")
+        raise UndecodableError("damaged in the zip: the CRC does not match")
     return data
 
 
@@ -105,16 +105,16 @@ def _inflate(stream: BinaryIO, limit: int, ratio: float) -> tuple[bytes, bytes]:
     while not unpacker.eof:
         chunk = unpacker.unconsumed_tail or stream.read(CHUNK_BYTES)
         if not chunk:
-            raise Undecodable("the archive is cut short inside this member")
+            raise UndecodableError("the archive is cut short inside this member")
         try:
             unpacked += unpacker.decompress(chunk, CHUNK_BYTES * 16)
         except zlib.error as error:
-            raise Undecodable(f"damaged in the zip: {error}") from error
+            raise UndecodableError(f"damaged in the zip: {error}") from error
         packed += len(chunk) - len(unpacker.unconsumed_tail)
         if len(unpacked) > limit:
             raise _too_large(limit)
         if len(unpacked) > max(RATIO_FREE_BYTES, ratio * packed):
-            raise Undecodable(f"unpacks to more than {ratio:g} times its packed size, as bombs do")
+            raise UndecodableError(f"unpacks to more than {ratio:g} times its packed size, as bombs do")
     return bytes(unpacked), unpacker.unused_data
 
 
@@ -122,5 +122,5 @@ def _described_checksum(descriptor: bytes) -> int:
     """CRC-32 of the data descriptor, whose signature is optional (APPNOTE 4.3.9)."""
     start = 4 if descriptor.startswith(b"PK\7\x08") else 0
     if len(descriptor) < start + 4:
-        raise Undecodable("the archive is cut short behind this member")
+        raise UndecodableError("the archive is cut short behind this member")
     return int.from_bytes(descriptor[start : start + 4], "little")

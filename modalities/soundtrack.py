@@ -8,14 +8,20 @@ import numpy.typing as npt
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
+from av.error import FFmpegError
 
 from capitoline.modalities.schema import SAMPLE_RATE
 
 TOLERATED_SHARE = 0.02
-"""Share of packets that may fail before a part counts as unread; a cut MP3 begins with a bad one."""
+"""Share of sound packets that may fail before a part counts as unheard; a cut MP3 begins with a bad one."""
 
-PACKET_ERRORS = (av.FFmpegError, ValueError, ArithmeticError)
+PACKET_ERRORS = (FFmpegError, ValueError, ArithmeticError)
 """What PyAV raises on hostile packets; a time base of zero divides by it."""
+
+
+def message(error: Exception) -> str:
+    """FFmpeg's own words, without its number and call."""
+    return getattr(error, "strerror", None) or str(error)
 
 
 class SoundTrack:
@@ -41,7 +47,7 @@ class SoundTrack:
                 self._resample(frame)
         except PACKET_ERRORS as error:
             self._broken += 1
-            self._reason = str(error)
+            self._reason = message(error)
 
     def samples(self) -> npt.NDArray[np.int16] | None:
         """(S,) all that was heard; None if nothing. Ends the track."""

@@ -1,0 +1,60 @@
+"""The process in which untrusted bytes are decoded: `python -m capitoline.modalities.decoder_process`.
+
+Reads lines from its standard input, first the limits, then batches of items, and answers
+each item on its standard output as soon as it is decoded. Ends with its standard input.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import resource
+import signal
+import sys
+import time
+from typing import BinaryIO
+
+from capitoline.modalities.decode import Decoder
+from capitoline.modalities.wire import READY, dump_decoded, load_items, load_limits
+
+GRACE_SECONDS = 5
+"""Beyond an item's limit: should the guard be gone, the kernel's alarm ends even a decoder that hangs."""
+
+
+def main() -> None:
+    """Decodes until its standard input ends."""
+    answers = _own_output()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the guard too, which closes this process in order
+    limits, sampling = load_limits(sys.stdin.buffer.readline())
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_AS, (limits.decoder_memory_bytes, limits.decoder_memory_bytes))
+    decoder = Decoder(limits, sampling)
+    answers.write(READY)
+    answers.flush()
+    try:
+        for line in sys.stdin.buffer:
+            _answer(line, decoder, answers)
+    except BrokenPipeError:
+        os._exit(0)  # the guard is gone; nothing is left to flush to
+
+
+def _own_output() -> BinaryIO:
+    """Standard output for answers alone: whatever a library prints goes where errors go."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=1 << 20)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return answers
+
+
+def _answer(line: bytes, decoder: Decoder, answers: BinaryIO) -> None:
+    for item in load_items(line):
+        started = time.process_time()
+        signal.alarm(math.ceil(decoder.limits.item_seconds) + GRACE_SECONDS)
+        decoded = decoder.decode(item)
+        signal.alarm(0)
+        for chunk in dump_decoded(decoded, time.process_time() - started):
+            answers.write(chunk)
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+"""A decoder that no file can take down: it works in a process of its own, under limits, and is replaced.
+
+The process answers item by item, so when it dies or stalls, the first item without an
+answer is the culprit; it becomes an `error`, and a fresh process goes on with the rest.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from types import TracebackType
+
+from capitoline.modalities.limits import DecodeLimits, Sampling
+from capitoline.modalities.schema import Decoded, Failure, Item, Outcome
+from capitoline.modalities.wire import READY, dump_items, dump_limits, load_decoded
+
+START_SECONDS = 60.0
+"""For a process to start, on a machine busy with anything else; usually a quarter of a second."""
+ATTEMPTS = 2
+"""A crash is tried once more in a fresh process: the killer may have meant another (out of memory, a person)."""
+
+
+class _EndedError(Exception):
+    """The decoder's process ended or was ended, and why."""
+
+
+class _StalledError(_EndedError):
+    """It did not answer in time; trying again would cost as much again."""
+
+
+class GuardedDecoder:
+    """The same call as `Decoder`, and no item can end or stall it.
+
+    `submit` decodes in the background, so that one batch is decoded while the one before
+    is rated. Batches are decoded one after another, in the order of their submission.
+    """
+
+    def __init__(self, limits: DecodeLimits, sampling: Sampling) -> None:
+        self._limits, self._sampling = limits, sampling
+        self._process: _Process | None = None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decoder")
+        self.cpu_seconds = 0.0
+        """Spent by the decoder's processes on all items so far; no clock of this process counts them."""
+
+    def __call__(self, items: Sequence[Item]) -> list[Decoded]:
+        """One decoded item each, in order."""
+        return self.submit(items).result()
+
+    def submit(self, items: Sequence[Item]) -> Future[list[Decoded]]:
+        """Starts decoding a batch; the future's result is what the call returns."""
+        return self._thread.submit(self._decode, tuple(items))
+
+    def close(self) -> None:
+        """Waits for what was submitted and ends the process."""
+        self._thread.shutdown()
+        self._end()
+
+    def __enter__(self) -> GuardedDecoder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _decode(self, items: Sequence[Item]) -> list[Decoded]:
+        done: list[Decoded] = []
+        crashes = 0  # of the first item that is not done
+        while len(done) < len(items):
+            before = len(done)
+            try:
+                self._decode_into(done, items)
+            except _EndedError as error:
+                self._end()
+                crashes = crashes + 1 if len(done) == before else 1
+                if crashes == ATTEMPTS or isinstance(error, _StalledError):
+                    done.append(_lost(items[len(done)], str(error)))
+                    crashes = 0
+        return done
+
+    def _decode_into(self, done: list[Decoded], items: Sequence[Item]) -> None:
+        """Decodes the items that are not done, and appends each as it comes."""
+        if self._process is None:
+            self._process = _Process(self._limits, self._sampling)
+        self._process.send(dump_items(list(items[len(done) :])))
+        while len(done) < len(items):
+            decoded, seconds = self._process.receive(items[len(done)], self._limits.item_seconds)
+            self.cpu_seconds += seconds
+            done.append(decoded)
+
+    def _end(self) -> None:
+        if self._process is not None:
+            self._process.end()
+            self._process = None
+
+
+class _Process:
+    """One process of `decoder_process`, and the pipes to it."""
+
+    def __init__(self, limits: DecodeLimits, sampling: Sampling) -> None:
+        command = [sys.executable, "-P", "-m", "capitoline.modalities.decoder_process"]
+        self._process = subprocess.Popen(  # noqa: S603 our own interpreter and module
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=_environment()
+        )
+        assert self._process.stdout is not None
+        self._output = self._process.stdout.fileno()
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._output, selectors.EVENT_READ)
+        self._allow(START_SECONDS)
+        try:
+            self.send(dump_limits(limits, sampling))
+            self._read(len(READY))
+        except _EndedError as error:
+            self.end()
+            module = command[-1]
+            raise RuntimeError(f"the decoder's process cannot start: {error}; `python -m {module}` says why") from error
+
+    def send(self, line: bytes) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(line)
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise _EndedError(self._epitaph()) from None
+
+    def receive(self, item: Item, seconds: float) -> tuple[Decoded, float]:
+        """The next answer, which is about `item`, and its CPU seconds."""
+        self._allow(seconds)
+        try:
+            return load_decoded(item, self._read)
+        except (ValueError, TypeError, KeyError, AssertionError) as error:
+            raise _EndedError(f"the decoder's answer makes no sense: {error}") from error
+
+    def end(self) -> None:
+        """Ends the process and waits for it, so that no zombie is left."""
+        self._process.kill()
+        self._process.wait()
+        self._selector.close()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with suppress(BrokenPipeError):
+                    pipe.close()
+
+    def _allow(self, seconds: float) -> None:
+        self._allowed, self._deadline = seconds, time.monotonic() + seconds
+
+    def _read(self, size: int) -> bytearray:
+        """Exactly `size` bytes, by the deadline."""
+        buffer = bytearray(size)
+        view = memoryview(buffer)
+        while view:
+            if not self._selector.select(max(0.0, self._deadline - time.monotonic())):
+                raise _StalledError(f"took longer than {self._allowed:g} seconds")
+            count = os.readv(self._output, [view])
+            if not count:
+                raise _EndedError(self._epitaph())
+            view = view[count:]
+        return buffer
+
+    def _epitaph(self) -> str:
+        code = self._process.wait()
+        if code >= 0:
+            return f"the decoder ended with exit code {code}"
+        return f"the decoder was killed by signal {-code} ({signal.Signals(-code).name})"
+
+
+def _environment() -> dict[str, str]:
+    """This process's, with its import path, however it came by it, and one thread for numerical libraries."""
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+def _lost(item: Item, reason: str) -> Decoded:
+    return Decoded(item, digest="", text=item.text, tags=item.tags, unreadable=(Failure(Outcome.ERROR, reason),))
