@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 
-from capitoline.modalities.schema import File, Outcome
+from capitoline.modalities.schema import FAILURES, File, Outcome
 from capitoline.pipelines.printable import one_line
 from capitoline.pipelines.report.markup import Markup, element, join
 from capitoline.pipelines.report.plots import Segment, strip, swatch
@@ -14,8 +14,6 @@ from capitoline.pipelines.report.summary import Ballot, Contested, Summary
 
 EXCERPT = 280
 """Characters of an item's text on its card."""
-SILENT = frozenset({Outcome.ABSENT})
-"""Outcomes that a card leaves out: the item has no such part."""
 
 
 def contested_items(summary: Summary, thumbnail: Callable[[str, Sequence[File]], bytes | None]) -> Markup:
@@ -33,7 +31,7 @@ def contested_items(summary: Summary, thumbnail: Callable[[str, Sequence[File]],
 
 
 def _card(item: Contested, labels: Sequence[str], shades: Mapping[str, str], picture: bytes | None) -> Markup:
-    ballots = [_ballot(ballot, labels, shades) for ballot in item.ballots if ballot.outcome not in SILENT]
+    ballots = [_ballot(ballot, labels, shades) for ballot in item.ballots if ballot.outcome != Outcome.ABSENT]
     return element(
         "article",
         element("header", _thumbnail(picture) if picture else "", element("div", _heading(item, shades))),
@@ -50,19 +48,20 @@ def _heading(item: Contested, shades: Mapping[str, str]) -> Markup:
     return join(
         element("bdi", one_line(item.item_id, 160), class_="id"),
         element("span", swatch(shades[item.rating]), item.rating, class_="rating"),
-        element("span", f" {item.rule}{drew}{spread}", class_="faint"),
+        element("span", f"{item.rule}{drew}{spread}", class_="faint"),
     )
 
 
 def _ballot(ballot: Ballot, labels: Sequence[str], shades: Mapping[str, str]) -> Markup:
     """A row: the expert, its label or outcome, and its probabilities or its reason."""
+    name = element("td", element("bdi", ballot.expert))
     if ballot.severity is None:
-        alarm = "alarm" if ballot.outcome != Outcome.ABSTAINED else "faint"
-        cells = element("td", ballot.outcome, class_=alarm), element("td", one_line(ballot.reason, 120), class_="faint")
-    else:
-        label = labels[ballot.severity]
-        cells = element("td", element("span", swatch(shades[label]), label, class_="rating")), _bar(ballot, labels, shades)
-    return element("tr", element("td", element("bdi", ballot.expert)), *cells)
+        alarm = "alarm" if ballot.outcome in FAILURES else "faint"
+        why = element("td", one_line(ballot.reason, 120), class_="faint")
+        return element("tr", name, element("td", ballot.outcome, class_=alarm), why)
+    label = labels[ballot.severity]
+    rating = element("span", swatch(shades[label]), label, class_="rating")
+    return element("tr", name, element("td", rating), _bar(ballot, labels, shades))
 
 
 def _bar(ballot: Ballot, labels: Sequence[str], shades: Mapping[str, str]) -> Markup:

@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from capitoline.modalities.schema import FAILURES
@@ -21,7 +20,9 @@ EXAMPLES = 3
 OTHERS = "(others)"
 
 # What differs from item to item: quotations, absolute paths and URLs, addresses, numbers.
-_PARTICULARS = re.compile(r"'[^']*'|\"[^\"]*\"|(?<!\w)(?:\w+:/)?/[^\s,;:]+|\b0x[0-9a-f]+|\d+(?:[.,]\d+)*", re.IGNORECASE)
+_PARTICULARS = re.compile(
+    r"""'[^']*'|"[^"]*"|(?<!\w)(?:\w+:/)?/[^\s,;:]+|\b0x[0-9a-f]+|\d+(?:[.,]\d+)*""", re.IGNORECASE
+)
 
 
 def gist(reason: str) -> str:
@@ -65,7 +66,7 @@ class Causes:
         self._causes: dict[tuple[str, str], _Failures] = {}
 
     def add(self, part: Part) -> None:
-        failed = part.evidence.filter(pc.is_in(part.evidence["outcome"], value_set=pa.array(sorted(FAILURES))))
+        failed = part.evidence.filter(pc.field("outcome").isin(sorted(FAILURES)))
         seen: set[tuple[tuple[str, str], str]] = set()
         for row in failed.to_pylist():
             cause = (row["outcome"], gist(row["reason"]))

@@ -17,6 +17,7 @@ from capitoline.pipelines.report.cards import contested_items
 from capitoline.pipelines.report.markup import Markup, element, join
 from capitoline.pipelines.report.sections import agreement, key_figures, ratings, review, time, troubles
 from capitoline.pipelines.report.summary import Summary
+from capitoline.pipelines.store import write_atomically
 
 Thumbnail = Callable[[str, Sequence[File]], bytes | None]
 """(item id, files) → a JPEG of at most 160 pixels a side, or None if there is nothing to show."""
@@ -24,8 +25,6 @@ Thumbnail = Callable[[str, Sequence[File]], bytes | None]
 
 def write_report(out: Path, summary: Summary, thumbnail: Thumbnail, title: str = "Capitoline report") -> Path:
     """Write `report.html` into `out` and return its path; a reader sees the old one or the new one."""
-    from capitoline.pipelines.store import write_atomically
-
     path, html = out / "report.html", page(summary, thumbnail, title)
     write_atomically(path, lambda temporary: _write(temporary, html))
     return path

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from capitoline.pipelines.store import Store
@@ -36,10 +35,13 @@ class Part:
     @cached_property
     def rows(self) -> npt.NDArray[np.int64]:
         """(evidence,) the row of the ratings that each piece of evidence is about."""
-        found = pc.index_in(self.evidence["item_id"], value_set=self.ratings["item_id"].combine_chunks())
-        if found.null_count:
-            raise ValueError("evidence without a rating: the output folder mixes several jobs; rate into a new one")
-        return np.asarray(found, dtype=np.int64)
+        places = {item_id: row for row, item_id in enumerate(self.ratings["item_id"].to_pylist())}
+        try:
+            return np.array([places[item_id] for item_id in self.evidence["item_id"].to_pylist()], dtype=np.int64)
+        except KeyError as error:
+            raise ValueError(
+                f"evidence but no rating for {error}: the folder mixes jobs; rate into a new one"
+            ) from None
 
     @cached_property
     def severities(self) -> npt.NDArray[np.int8]:

@@ -140,9 +140,7 @@ def _text_width(text: str) -> float:
     return sum(CAPITAL if character.isupper() else CHARACTER for character in text)
 
 
-def _figure(
-    title: str, description: str, width: float, height: float, *children: Markup, **attributes: str
-) -> Markup:
+def _figure(title: str, description: str, width: float, height: float, *children: Markup, **attributes: str) -> Markup:
     return element(
         "svg",
         element("title", title),

@@ -9,6 +9,7 @@ from capitoline.pipelines.printable import one_line
 from capitoline.pipelines.report.markup import Markup, element, join
 from capitoline.pipelines.report.plots import Bar, Cell, Segment, bar_chart, colours, heat_map, swatch
 from capitoline.pipelines.report.summary import Agreement, Cause, Summary
+from capitoline.pipelines.units import duration
 
 GREY = "#8d959c"
 OUTCOME_COLOURS = {
@@ -24,16 +25,6 @@ REVIEW_REASONS = 12
 def rating_colours(labels: Sequence[str]) -> dict[str, str]:
     """A colour for each label, and grey for `UNRATED`, which is on no scale."""
     return dict(zip(labels, colours(len(labels)), strict=True)) | {UNRATED: GREY}
-
-
-def duration(seconds: float) -> str:
-    """`2 h 05 min`, `3 min 20 s`, `4.2 s` or `35 ms`."""
-    whole = round(seconds)
-    if whole >= 3_600:
-        return f"{whole // 3_600:,} h {whole % 3_600 // 60:02d} min"
-    if whole >= 60:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1_000:.0f} ms"
 
 
 def key_figures(summary: Summary) -> Markup:
@@ -161,7 +152,8 @@ def _pair_tables(summary: Summary) -> Markup:
 
 
 def _pair_caption(pair: Agreement) -> str:
-    return f"{pair.first} (rows) against {pair.second} (columns): {pair.both:,} items, {pair.difference:.2f} levels apart"
+    apart = f"{pair.both:,} items, {pair.difference:.2f} levels apart"
+    return f"{pair.first} (rows) against {pair.second} (columns): {apart}"
 
 
 def _pair_map(pair: Agreement, labels: Sequence[str]) -> Markup:
@@ -178,20 +170,19 @@ def _count(what: str, count: int, total: int) -> Cell:
 
 
 def _cause(cause: Cause) -> Markup:
+    examples = [element("div", element("bdi", one_line(example, 160)), class_="id") for example in cause.examples]
     return element(
         "tr",
         element("td", f"{cause.items:,}", class_="count"),
         element("td", cause.outcome),
         element("td", cause.reason),
         element("td", ", ".join(cause.experts)),
-        element("td", *(element("div", element("bdi", one_line(example, 160)), class_="id") for example in cause.examples)),
+        element("td", *examples),
     )
 
 
 def _legend(shades: Mapping[Outcome, str]) -> Markup:
-    entries = [
-        element("li", swatch(shade), element("span", name)) for name, shade in shades.items()
-    ]
+    entries = [element("li", swatch(shade), element("span", name)) for name, shade in shades.items()]
     return element("ul", *entries, class_="legend", aria_hidden="true")
 
 

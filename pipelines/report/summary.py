@@ -1,16 +1,14 @@
-"""What came of a job, in numbers: `summary.json`, and what the report draws.
-
-Reading Parquet costs a tenth of a second to import, so it is imported where it is needed.
-"""
+"""What came of a job, in numbers: `summary.json`, and what the report draws."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from capitoline.modalities.schema import File
+from capitoline.pipelines.store import write_atomically
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,25 +101,8 @@ class Summary:
     """Of the same run, which rated only what earlier ones had not."""
 
 
-def summarize(out: Path, labels: Sequence[str], wall_seconds: float, items_per_second: float) -> Summary:
-    """The summary of the committed parts in `out`, read one part at a time.
-
-    Raises:
-        ValueError: the tables in `out` do not belong together, or not to this scale.
-    """
-    from capitoline.pipelines.report.part import read_parts
-    from capitoline.pipelines.report.tally import Tally
-
-    tally = Tally(tuple(labels))
-    for part in read_parts(out):
-        tally.add(part)
-    return tally.summary(wall_seconds, items_per_second)
-
-
 def write_summary(out: Path, summary: Summary) -> Path:
     """Write `summary.json` into `out` and return its path; a reader sees the old one or the new one."""
-    from capitoline.pipelines.store import write_atomically
-
     path, text = out / "summary.json", json.dumps(asdict(summary), indent=1, ensure_ascii=False) + "\n"
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
     return path

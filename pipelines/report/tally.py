@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from itertools import chain
+from pathlib import Path
 
 from capitoline.modalities.schema import UNRATED, Modality
 from capitoline.pipelines.report.causes import Causes, Reasons
 from capitoline.pipelines.report.contest import Contest, Pairs
-from capitoline.pipelines.report.part import Part
+from capitoline.pipelines.report.part import Part, read_parts
 from capitoline.pipelines.report.summary import Summary
+
+
+def summarize(out: Path, labels: Sequence[str], wall_seconds: float, items_per_second: float) -> Summary:
+    """The summary of the committed parts in `out`; speed is that of the run that finished the job.
+
+    Raises:
+        ValueError: the tables in `out` do not belong together, or not to this scale.
+    """
+    tally = Tally(tuple(labels))
+    for part in read_parts(out):
+        tally.add(part)
+    return tally.summary(wall_seconds, items_per_second)
 
 
 class Counts:

@@ -23,9 +23,7 @@ class Job:
         self.out = out
         self._shards = 0
 
-    def rated(
-        self, expert: str, severity: int, spans: tuple[Span, ...] = (), tags: tuple[Tag, ...] = ()
-    ) -> Evidence:
+    def rated(self, expert: str, severity: int, spans: tuple[Span, ...] = (), tags: tuple[Tag, ...] = ()) -> Evidence:
         """A ballot with 0.6 on its label and 0.1 on each other."""
         likely = tuple(0.6 if index == severity else 0.1 for index in range(len(LABELS)))
         return Evidence(
