@@ -12,7 +12,7 @@ class Fragile:
     """Rates texts by their length, and breaks on an empty one."""
 
     name = "fragile"
-    modality = Modality.TEXT
+    modality: Modality | None = Modality.TEXT
 
     def __init__(self) -> None:
         self.batches: list[int] = []
