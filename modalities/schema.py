@@ -172,6 +172,18 @@ class Decoded:
     notes: tuple[str, ...] = ()
     """What was cut, salvaged or guessed, for the reviewer."""
 
+    @property
+    def parts(self) -> tuple[Modality, ...]:
+        """What the item is made of, decoded or failed to, in the order of `Modality`."""
+        decoded = {
+            Modality.TEXT: self.text is not None,
+            Modality.TAGS: self.tags is not None,
+            Modality.IMAGE: bool(self.pictures),
+            Modality.AUDIO: self.sound is not None,
+            Modality.VIDEO: bool(self.film),
+        }
+        return tuple(one for one in Modality if decoded[one] or one in self.failures)
+
 
 @dataclass(frozen=True, slots=True)
 class Tag:

@@ -20,12 +20,15 @@ def shielded(
     """One evidence an item, in order; `rate_batch` gets those in which the expert `sees` something.
 
     The others are absent, or carry the failure of the first of `modalities` that could not be
-    decoded. If the batch raises, its items are tried one by one, so an item that breaks the
-    expert is an error and its neighbours are rated.
+    decoded: half a film that looks harmless is no ballot for the whole. If the batch raises, its
+    items are tried one by one, so an item that breaks the expert is an error and its neighbours
+    are rated.
     """
-    seen = [item for item in items if sees(item)]
+    failures = [_failure(expert, item, modalities) for item in items]
+    seen = [item for item, failure in zip(items, failures, strict=True) if failure is None and sees(item)]
     found = iter(_one_by_one_if_need_be(expert, rate_batch, seen))
-    return [next(found) if sees(item) else _missing(expert, item, modalities) for item in items]
+    absent = Evidence(expert.name, expert.modality, Outcome.ABSENT, f"no {' or '.join(modalities)}")
+    return [failure or (next(found) if sees(item) else absent) for item, failure in zip(items, failures, strict=True)]
 
 
 def _one_by_one_if_need_be(expert: Expert, rate_batch: RateBatch, items: Sequence[Decoded]) -> list[Evidence]:
@@ -42,9 +45,9 @@ def _one_by_one_if_need_be(expert: Expert, rate_batch: RateBatch, items: Sequenc
     return evidence
 
 
-def _missing(expert: Expert, item: Decoded, modalities: Sequence[Modality]) -> Evidence:
+def _failure(expert: Expert, item: Decoded, modalities: Sequence[Modality]) -> Evidence | None:
     for modality in modalities:
         failure = item.failures.get(modality)
         if failure:
             return Evidence(expert.name, expert.modality, failure.outcome, failure.reason)
-    return Evidence(expert.name, expert.modality, Outcome.ABSENT, f"no {' or '.join(modalities)}")
+    return None
