@@ -95,8 +95,10 @@ def _targets(sidecar: Entry, media: Sequence[Entry]) -> list[int]:
 
 def _read(container: Container, entry: Entry, wanted: bool) -> tuple[Annotation, bool]:
     """What a sidecar says, and whether it must be an item of its own."""
-    if not wanted or entry.problem:
-        return Annotation(problem=entry.problem and f"the sidecar {entry.name}: {entry.problem}"), True
+    if not wanted:
+        return Annotation(), True
+    if entry.problem:
+        return Annotation(problem=f"the sidecar {entry.name}: {entry.problem}"), True
     return read_sidecar(container.file(entry), extension(entry.base))
 
 

@@ -51,7 +51,7 @@ def _local(root: Path) -> Iterator[Entry]:
 def _local_file(found: os.DirEntry[str], name: str, inside: str) -> Iterator[Entry]:
     label = printable(name)
     try:
-        if found.is_symlink() and not os.path.realpath(found.path).startswith(inside):
+        if found.is_symlink() and not (os.path.realpath(found.path) + os.sep).startswith(inside):
             yield lost(label, "a link that leaves the folder; name its target to have it rated")
         elif found.is_dir():
             _log.info("%s is a link to a folder that is rated under its own name", label)

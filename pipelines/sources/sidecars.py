@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from capitoline.modalities.kinds import Kind, kind_of
-from capitoline.modalities.limits import Undecodable
+from capitoline.modalities.limits import UndecodableError
 from capitoline.modalities.plaintext import decode_text, unicode_encoding
 from capitoline.modalities.reading import read_file
 from capitoline.modalities.schema import File
@@ -59,7 +59,7 @@ def read_sidecar(file: File, extension: str) -> tuple[Annotation, bool]:
         text, _ = decode_text(data, guess.format, SIDECAR_BYTES)
     except NotASidecarError:
         return Annotation(), True
-    except (Undecodable, ValueError, RecursionError) as error:
+    except (UndecodableError, ValueError, RecursionError) as error:
         return Annotation(problem=f"the sidecar {file.name} cannot be read: {error}"), False
     return _from_text(text.strip(), extension), False
 

@@ -45,14 +45,15 @@ def zip_entries(path: str, limits: ScanLimits) -> Iterator[Entry]:
 
 
 def _limited(members: Iterator[Member], stream: BinaryIO, limits: ScanLimits) -> Iterator[Entry]:
-    """Entries as long as their sum stays within the limits.
+    """Entries as long as their sum stays within the limits; one over them alone is its own problem.
 
     Members that overlap (Fifield's bombs) declare more packed bytes together than the archive has.
     """
     archive, packed, unpacked = stream.seek(0, os.SEEK_END), 0, 0
     for number, member in enumerate(members):
-        packed += member.packed
-        unpacked += member.entry.size
+        entry = _checked(member, limits)
+        if not entry.problem:
+            packed, unpacked = packed + member.packed, unpacked + entry.size
         try:
             check_unpacked(unpacked, archive, limits)
             if number >= limits.archive_members:
@@ -62,7 +63,7 @@ def _limited(members: Iterator[Member], stream: BinaryIO, limits: ScanLimits) ->
         except BrokenArchiveError as error:
             yield lost("", f"the zip {error}; the members from number {number + 1} on are not rated")
             return
-        yield _checked(member, limits)
+        yield entry
 
 
 def _checked(member: Member, limits: ScanLimits) -> Entry:

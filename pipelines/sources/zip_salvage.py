@@ -38,7 +38,7 @@ def salvaged_members(stream: BinaryIO) -> Iterator[Member]:
         start = at + _LOCAL.size + name_length + extra_length
         if flags & SIZES_FOLLOW:
             size, packed = _described(stream, start, end)
-        if not (name.endswith("/") and packed == 0):
+        if not (name.endswith("/") and size == 0):
             yield Member(_entry(name, size, at, flags, end - start - packed), packed)
         at = _search(stream, LOCAL_MAGIC, min(start + packed, end), end)
 
