@@ -1,4 +1,4 @@
-"""Which implementation of the recurrence runs: chosen by device and dtype at each call."""
+"""Which implementation of the recurrence runs: chosen by device, dtype and head size at each call."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from capitoline.modalities.rwkv.chunked import chunked_time_mix
+from capitoline.modalities.rwkv.compiled import compiled_time_mix, fits
 
 Operator = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 """(r, w, k, v, a, b, offsets, state) → (y, state), as `naive_time_mix` documents."""
@@ -16,4 +17,5 @@ def time_mix(
     r: Tensor, w: Tensor, k: Tensor, v: Tensor, a: Tensor, b: Tensor, offsets: Tensor, state: Tensor
 ) -> tuple[Tensor, Tensor]:
     """The fastest operator that fits; same arguments and results as `naive_time_mix`."""
-    return chunked_time_mix(r, w, k, v, a, b, offsets, state)
+    operator = compiled_time_mix if fits(r, state) else chunked_time_mix
+    return operator(r, w, k, v, a, b, offsets, state)

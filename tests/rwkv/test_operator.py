@@ -8,10 +8,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from capitoline.modalities.rwkv.chunked import chunked_time_mix
+from capitoline.modalities.rwkv.compiled import compiled_time_mix
 from capitoline.modalities.rwkv.naive import naive_time_mix
 from capitoline.modalities.rwkv.operator import Operator
 
-OPERATORS = {"chunked": chunked_time_mix}
+OPERATORS = {"chunked": chunked_time_mix, "compiled": compiled_time_mix}
 HEADS, HEAD_SIZE = 2, 64
 LENGTHS = [70, 1, 0, 33, 32]
 NAMES = ("y", "state", "dr", "dw", "dk", "dv", "da", "db", "dstate")

@@ -1,0 +1,14 @@
+// Which of the libraries this processor can run: the number of its x86-64 level, or 1 elsewhere.
+
+extern "C" int processor_level() {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    bool third = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+    bool fourth = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                  __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+                  __builtin_cpu_supports("avx512vl");
+    return third ? (fourth ? 4 : 3) : 1;
+#else
+    return 1;
+#endif
+}
