@@ -43,11 +43,9 @@ class Reasons:
 
     def listed(self) -> dict[str, int]:
         """The commonest reasons, then all the others as one."""
-        common = dict(self._counts.most_common(LISTED))
-        others = self._counts.total() - sum(count for reason, count in common.items() if reason != OTHERS)
-        return {reason: count for reason, count in common.items() if reason != OTHERS} | (
-            {OTHERS: others} if others else {}
-        )
+        common = dict([entry for entry in self._counts.most_common() if entry[0] != OTHERS][:LISTED])
+        others = self._counts.total() - sum(common.values())
+        return common | ({OTHERS: others} if others else {})
 
 
 class _Failures:
