@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 from rich.console import Console, RenderableType
@@ -165,8 +165,14 @@ def test_printable_spells_out_what_steers_and_keeps_languages() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "long", "moment"),
-    [(0.0351, "35 ms", "0:00.0"), (4.24, "4.2 s", "0:04.2"), (59.97, "1 min 00 s", "1:00.0"), (200, "3 min 20 s", "3:20.0"),
-     (7_500.4, "2 h 05 min", "2:05:00.4"), (3_599.6, "1 h 00 min", "59:59.6")],
-)  # fmt: skip
+    [
+        (0.0351, "35 ms", "0:00.0"),
+        (4.24, "4.2 s", "0:04.2"),
+        (59.97, "1 min 00 s", "1:00.0"),
+        (200, "3 min 20 s", "3:20.0"),
+        (3_599.6, "1 h 00 min", "59:59.6"),
+        (7_500.4, "2 h 05 min", "2:05:00.4"),
+    ],
+)
 def test_times_are_written_as_people_do(seconds: float, long: str, moment: str) -> None:
     assert (duration(seconds), clock(seconds)) == (long, moment)
