@@ -44,7 +44,7 @@ def _local(root: Path) -> Iterator[Entry]:
                     else:
                         yield from _local_file(one, f"{folder}{one.name}", inside)
         except OSError as error:
-            yield lost(printable(folder), f"the folder cannot be read: {error.strerror}")
+            yield lost(printable(folder.rstrip("/")), f"the folder cannot be read: {error.strerror}")
     _report(left_out, str(root))
 
 
@@ -75,24 +75,21 @@ def _is_unicode(path: str) -> bool:
 
 
 def _remote(root: str) -> Iterator[Entry]:
-    waiting, left_out = [root], 0
+    waiting, left_out = [""], 0
     while waiting:
         folder = waiting.pop()
         try:
-            found = listing(folder)
+            found = listing(f"{root}/{folder}".rstrip("/"))
         except OSError as error:
-            yield lost(printable(folder.removeprefix(root).strip("/")), f"the folder cannot be read: {error}")
+            yield lost(printable(folder.rstrip("/")), f"the folder cannot be read: {error}")
             continue
-        for url, kind, size in found:
-            name = url.rstrip("/").removeprefix(folder).strip("/")
-            if not name:  # some stores list a folder's own marker in it
-                continue
+        for name, is_folder, size in found:
             if hidden(name):
                 left_out += 1
-            elif kind == "directory":
-                waiting.append(url.rstrip("/"))
+            elif is_folder:
+                waiting.append(f"{folder}{name}/")
             else:
-                yield Entry(printable(url.removeprefix(root).strip("/")), size, source=url)
+                yield Entry(printable(folder + name), size, source=f"{root}/{folder}{name}")
     _report(left_out, root)
 
 

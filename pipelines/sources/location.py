@@ -98,10 +98,11 @@ def _system(url: str) -> tuple[Any, str]:
     return system, str(inner)
 
 
-def listing(url: str) -> list[tuple[str, str, int]]:
-    """(URL, `file` or `directory`, bytes) of what lies directly in a folder of an object store. Raises OSError."""
+def listing(url: str) -> list[tuple[str, bool, int]]:
+    """(name, whether it is a folder, bytes) of what lies directly in a stored folder. Raises OSError."""
     system, inner = _system(url)
     return [
-        (str(system.unstrip_protocol(one["name"])), str(one["type"]), int(one.get("size") or 0))
+        (posixpath.basename(one["name"].rstrip("/")), one["type"] == "directory", int(one.get("size") or 0))
         for one in system.ls(inner, detail=True)
+        if one["name"].strip("/") != inner.strip("/")  # some stores list a folder's own marker in it
     ]

@@ -21,13 +21,15 @@ def manifest_items(path: str, title: str, columns: Columns, media: Media, limits
         OSError: the manifest cannot be opened.
         ValueError: at the end, when no row has a column that the user named.
     """
-    missing, seen = columns.required, dict[str, None]()
+    missing, seen, row = columns.required, dict[str, None](), None
     for row in read_rows(path, limits):
         if missing:
             missing -= row.values.keys()
             seen.update(dict.fromkeys(row.values))
         yield _item(row, title, columns, media)
-    if missing:
+    if row is None:
+        yield Item(title, problem="the manifest has no rows")
+    elif missing:
         raise ValueError(
             f"no row of {title} has a column {', '.join(map(repr, sorted(missing)))}; it has: {', '.join(seen)}"
         )

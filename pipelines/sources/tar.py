@@ -61,7 +61,7 @@ class _Walk:
         while block := self._read(self._at, BLOCK):
             header = _parsed(block)
             if header is None:
-                mark = not block.strip(b"\0")
+                mark = len(block) == BLOCK and not block.strip(b"\0")
                 ended = ended or mark
                 yield from self._next_header(is_mark=mark)
                 extended = _Extended()
@@ -108,24 +108,23 @@ class _Walk:
         return count
 
     def _next_header(self, is_mark: bool) -> Iterator[Entry]:
-        """Moves to the next good header, or to the end."""
+        """Moves to the next good header, or to the end; an entry for what is between, unless it is an end's zeros."""
         start = self._at
-        self._at = self._search(start + BLOCK)
-        between = self._at - start
-        if not is_mark:
+        self._at, zeros = self._search(start + BLOCK)
+        between = min(self._at, self._end) - start
+        if not (is_mark and zeros):
             yield lost(f"({between} bytes at {start})", f"no readable header in {between} bytes of the tar")
 
-    def _search(self, start: int) -> int:
-        """Position of the next block from `start` on that is a header with a good checksum."""
+    def _search(self, start: int) -> tuple[int, bool]:
+        """Position of the next block from `start` on with a good header, and whether only zeros are before it."""
+        zeros = True
         while piece := self._read(start, _RECORD):
-            found = piece.find(_MAGIC)
-            while found >= 0:
-                block = found - _MAGIC_AT
-                if block >= 0 and block % BLOCK == 0 and _parsed(piece[block : block + BLOCK]) is not None:
-                    return start + block
-                found = piece.find(_MAGIC, found + 1)
+            found = _header_in(piece)
+            zeros = zeros and not piece[:found].strip(b"\0")
+            if found is not None:
+                return start + found, zeros
             start += len(piece)
-        return self._end
+        return self._end, zeros
 
     def _read(self, start: int, size: int) -> bytes:
         self._stream.seek(start)
@@ -148,6 +147,16 @@ def _parsed(block: bytes) -> tarfile.TarInfo | None:
     except tarfile.HeaderError:
         return None
     return header if header.size >= 0 else None
+
+
+def _header_in(piece: bytes) -> int | None:
+    found = piece.find(_MAGIC)
+    while found >= 0:
+        block = found - _MAGIC_AT
+        if block >= 0 and block % BLOCK == 0 and _parsed(piece[block : block + BLOCK]) is not None:
+            return block
+        found = piece.find(_MAGIC, found + 1)
+    return None
 
 
 def _padded(size: int) -> int:

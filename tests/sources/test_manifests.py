@@ -75,7 +75,7 @@ def test_columns_are_named_by_the_user(scanned: Scan, folder: Path) -> None:
     (item,) = scanned(folder / "m.jsonl", columns=columns).values()
     assert (item.id, item.text, item.tags, len(item.files)) == ("7", "a fox", ("x", "y"), 2)
     assert item.metadata == {"text": "other"}
-    with pytest.raises(ValueError, match="frnt.*has: key, plot"):
+    with pytest.raises(ValueError, match=r"frnt.*has: key, plot"):
         scanned(folder / "m.jsonl", columns=Columns.parse("image=frnt"))
     for wrong in ("picture=x", "image", "=x"):
         with pytest.raises(ValueError, match="columns are given as"):
@@ -159,7 +159,9 @@ def test_a_trusted_manifest_may_reach_outside(scanned: Scan, folder: Path) -> No
 
 
 def test_repeated_ids_are_told_apart(scanned: Scan, folder: Path) -> None:
-    (folder / "m.jsonl").write_bytes(lines(*[{"id": "x", "text": str(n)} for n in range(3)], {"id": "x#2", "text": "3"}))
+    (folder / "m.jsonl").write_bytes(
+        lines(*[{"id": "x", "text": str(n)} for n in range(3)], {"id": "x#2", "text": "3"})
+    )
     found = scanned(folder / "m.jsonl", folder / "m.jsonl")
     assert list(found) == ["x", "x#2", "x#3", "x#2#2", "x#4", "x#5", "x#6", "x#2#3"]
 

@@ -97,9 +97,7 @@ def test_members_with_one_basename_are_one_item(scanned: Scan, tmp_path: Path, j
 @pytest.mark.parametrize(
     "media", [("x.jpg", "x.png"), ("x.mp4", "x.mp3"), ("x.cover.jpg", "x.song.mp3"), ("x.jpg", "x.wav", "x.mp3")]
 )
-def test_media_that_need_not_belong_together_stay_apart(
-    scanned: Scan, tmp_path: Path, media: tuple[str, ...]
-) -> None:
+def test_media_that_need_not_belong_together_stay_apart(scanned: Scan, tmp_path: Path, media: tuple[str, ...]) -> None:
     files = [*((name, b"?") for name in media), ("x.txt", b"said"), ("x.bin", b"?")]
     found = scanned(write(tmp_path / "t.tar", tar_of(files)))
     assert {name: item.text for name, item in found.items()} == {
@@ -142,6 +140,10 @@ def test_the_walk_goes_on_behind_a_broken_header(scanned: Scan, tmp_path: Path) 
     found = scanned(write(tmp_path / "t.tar", bytes(raw)))
     assert {"t.tar/a.jpg", "t.tar/c.jpg"} < set(found)
     assert [item.problem for item in found.values() if item.problem] == ["no readable header in 1024 bytes of the tar"]
+    raw = bytearray(tar_of([(f"{one}.jpg", b"x" * 100) for one in "abc"]))
+    raw[1024:1536] = bytes(512)  # a header of zeros looks like the end
+    zeroed = scanned(write(tmp_path / "t.tar", bytes(raw)))
+    assert "t.tar/c.jpg" in zeroed and any(item.problem for item in zeroed.values())
     joined = tar_of([("a.jpg", b"1")]) + tar_of([("b.jpg", b"2")])
     assert list(scanned(write(tmp_path / "t.tar", joined))) == ["t.tar/a.jpg", "t.tar/b.jpg"]
 
