@@ -37,6 +37,8 @@ class Limits(Strict):
     """Seconds of sound that are heard; the rest is cut and the verdict sent to review."""
     item_seconds: float = Field(default=60.0, gt=0)
     """Wall seconds that decoding one item may take before its decoder is killed."""
+    expert_seconds: float = Field(default=300.0, gt=0)
+    """Wall seconds that the experts may take over one item before their process is replaced (on Ray)."""
     decoder_memory_bytes: int = Field(default=6 << 30, gt=0)
     """Address space of a process that decodes untrusted bytes."""
     archive_members: int = Field(default=20_000_000, gt=0)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from capitoline.modalities.schema import Item
 from capitoline.pipelines.graph import Batch
+from capitoline.pipelines.manifest import item_bytes
 from capitoline.pipelines.store import Record
 
 
@@ -14,12 +15,12 @@ def micro_batches(shard: int, items: Iterable[Item], most_items: int, most_bytes
     batch: list[Item] = []
     size = 0
     for item in items:
-        item_bytes = sum(file.size for file in item.files)
-        if batch and (len(batch) == most_items or size + item_bytes > most_bytes):
+        weight = item_bytes(item)
+        if batch and (len(batch) == most_items or size + weight > most_bytes):
             yield Batch(shard, tuple(batch))
             batch, size = [], 0
         batch.append(item)
-        size += item_bytes
+        size += weight
     if batch:
         yield Batch(shard, tuple(batch))
 

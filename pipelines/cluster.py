@@ -85,13 +85,7 @@ class ClusterRunner(Runner):
         return Result([self._culprit(item, reason)])
 
     async def _attempt(self, items: Sequence[Item]) -> Result:
-        try:
-            return await self._placement(items, self._deadline(len(items)))
-        except ExceptionGroup as group:  # of a TaskGroup: several nodes may fail of one cause
-            failed, others = group.split(CallError)
-            if failed is None or others is not None:
-                raise
-            raise CallError(str(failed.exceptions[0])) from group
+        return await self._placement(items, self._deadline(len(items)))
 
     def _say_what_is_missing(self) -> None:
         without = [pool.name for pool in self._placement.pools if pool.alive == 0]

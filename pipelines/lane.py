@@ -67,8 +67,8 @@ class Lane:
 
 
 def cpu_seconds(operator: Operator) -> float:
-    """CPU seconds of this process, and of the child that the operator may keep (`child_seconds`)."""
-    return time.process_time() + float(getattr(operator, "child_seconds", 0.0))
+    """CPU seconds of this process, and of a child that the operator keeps (its attribute `cpu_seconds`)."""
+    return time.process_time() + float(getattr(operator, "cpu_seconds", 0.0))
 
 
 def close(operator: Operator) -> None:

@@ -70,9 +70,12 @@ class Split:
             inputs = [source if name == ITEMS else (await calls[name])[0] for name in node.reads]
             return await self._pools[node.name].call(deadline, *inputs)
 
-        async with asyncio.TaskGroup() as group:
-            for node in self._graph.nodes:
-                calls[node.name] = group.create_task(run(node))
+        for node in self._graph.nodes:
+            calls[node.name] = asyncio.create_task(run(node))
+        # All of them are awaited even if one fails: a cancelled call would leave its actor busy, and lost.
+        for outcome in await asyncio.gather(*calls.values(), return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
         seconds: dict[str, float] = {}
         for call in calls.values():
             seconds = added(seconds, call.result()[1])

@@ -79,7 +79,8 @@ class Pool:
     async def _take(self) -> Any:
         while True:
             if self._broken is not None:
-                raise RuntimeError(f"{self.name} cannot start: {self._broken}") from self._broken
+                cause = str(self._broken).strip().splitlines()[-1]  # the rest is Ray's traceback of it
+                raise RuntimeError(f"{self.name} cannot start: {cause}") from self._broken
             try:
                 return await asyncio.wait_for(self._idle.get(), 1.0)
             except TimeoutError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from capitoline.modalities.schema import Decider, Decoded, Evidence, Item, Modality, Outcome
+from capitoline.modalities.schema import Decider, Decoded, Evidence, Item, Outcome
 from capitoline.pipelines.store import Record
 
 GRAPH = "graph"
@@ -30,7 +30,7 @@ class Decide:
         return Record(
             item=decoded.item,
             verdict=self._decider(decoded, [*unreadable, *evidence]),
-            modalities=modalities_of(decoded),
+            modalities=decoded.parts,
             text=decoded.text,
             tags=decoded.tags,
             notes=decoded.notes,
@@ -43,18 +43,6 @@ def culprit(decider: Decider, item: Item, reason: str) -> Record:
     broken = Evidence(GRAPH, None, Outcome.ERROR, reason=reason)
     decoded = Decoded(item=item, digest="", text=item.text, tags=item.tags)
     return replace(Decide(decider)([decoded])[0], verdict=decider(decoded, [broken]))
-
-
-def modalities_of(decoded: Decoded) -> tuple[Modality, ...]:
-    """The parts that an item has, decoded or not, in the order of `Modality`."""
-    parts = {
-        Modality.TEXT: decoded.text is not None,
-        Modality.TAGS: decoded.tags is not None,
-        Modality.IMAGE: bool(decoded.pictures),
-        Modality.AUDIO: decoded.sound is not None,
-        Modality.VIDEO: bool(decoded.film),
-    }
-    return tuple(one for one in Modality if parts[one] or one in decoded.failures)
 
 
 def timed(records: Sequence[Record], seconds: Mapping[str, float]) -> list[Record]:

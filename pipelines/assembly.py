@@ -1,0 +1,95 @@
+"""From settings to the objects that do the work: the only place that unpacks `Settings`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from capitoline.configs.settings import (
+    Limits,
+    Settings,
+    VoterSettings,
+)
+from capitoline.fusion.mean import MeanProbability
+from capitoline.modalities.guard import GuardedDecoder
+from capitoline.modalities.limits import DecodeLimits, Sampling
+from capitoline.modalities.schema import Decider, Decoded, Evidence, Modality, Outcome, RatingScale
+from capitoline.pipelines.experts import KINDS, build_expert
+from capitoline.pipelines.graph import ITEMS, Graph, Node, Operator
+from capitoline.pipelines.records import DECODE, Decide
+from capitoline.pipelines.review import Reviewed, ReviewPolicy
+from capitoline.pipelines.sources.limits import ScanLimits
+from capitoline.voter.rules import rule
+from capitoline.voter.voter import Voter
+
+
+def job_graph(settings: Settings) -> Graph:
+    """decode → the experts, side by side → decide."""
+    names = tuple(expert.name for expert in settings.experts)
+    experts = [
+        Node(
+            name=expert.name,
+            reads=(DECODE,),
+            build=partial(build_expert, expert, settings),
+            idle=partial(all_absent, expert.name, KINDS[expert.kind].looks_at),
+            cpus=expert.placement.cpus,
+            gpus=expert.placement.gpus,
+            replicas=expert.placement.replicas,
+        )
+        for expert in settings.experts
+    ]
+    return Graph(
+        (
+            Node(DECODE, (ITEMS,), partial(build_decoder, settings)),
+            *experts,
+            Node("decide", (DECODE, *names), partial(_build_decide, settings), cpus=0.1),
+        )
+    )
+
+
+def all_absent(expert: str, modalities: Sequence[Modality], items: Sequence[Decoded]) -> list[Evidence] | None:
+    """The evidence of an expert if no item has, or failed to give, what it looks at; else None."""
+    if any(modality in item.parts for item in items for modality in modalities):
+        return None
+    reason = f"no {' or '.join(modalities)}"
+    return [Evidence(expert, modalities[0], Outcome.ABSENT, reason) for _ in items]
+
+
+def build_decoder(settings: Settings) -> GuardedDecoder:
+    """The decoder, in a process of its own."""
+    limits, decoding = settings.limits, settings.decoding
+    return GuardedDecoder(
+        DecodeLimits(
+            file_bytes=limits.file_bytes,
+            text_characters=limits.text_characters,
+            picture_pixels=limits.picture_pixels,
+            animation_frames=limits.animation_frames,
+            film_pixels=limits.film_pixels,
+            sound_seconds=limits.sound_seconds,
+            item_seconds=limits.item_seconds,
+            decoder_memory_bytes=limits.decoder_memory_bytes,
+            archive_ratio=limits.archive_ratio,
+        ),
+        Sampling(decoding.picture_side, decoding.animation_frames, decoding.film_frames),
+    )
+
+
+def scan_limits(limits: Limits) -> ScanLimits:
+    return ScanLimits(limits.archive_members, limits.archive_bytes, limits.archive_ratio)
+
+
+def build_decider(settings: Settings) -> Decider:
+    """The decider, with the reasons for review.
+
+    Raises:
+        ValueError: a rule or label that does not exist.
+    """
+    scale, chosen = RatingScale(settings.scale), settings.decider
+    policy = ReviewPolicy(chosen.review.disagreement, chosen.review.margin, chosen.review.labels)
+    if isinstance(chosen, VoterSettings):
+        return Reviewed(Voter(scale, rule(chosen.rule, chosen.weights), chosen.rule), scale, policy)
+    return Reviewed(MeanProbability(scale), scale, policy)
+
+
+def _build_decide(settings: Settings) -> Operator:
+    return Decide(build_decider(settings))

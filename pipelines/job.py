@@ -1,0 +1,192 @@
+"""One job: scan, rate, commit, sum up. A killed job continues where its committed shards end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from capitoline.configs.settings import Settings
+from capitoline.modalities.schema import Item
+from capitoline.pipelines.assembly import build_decider, job_graph, scan_limits
+from capitoline.pipelines.batches import Assembler, micro_batches
+from capitoline.pipelines.experts import weights_digests
+from capitoline.pipelines.fingerprint import Fingerprint, differences, fingerprint, read_fingerprint
+from capitoline.pipelines.graph import Batch
+from capitoline.pipelines.manifest import Manifest, ManifestInfo, write_manifest
+from capitoline.pipelines.process import ProcessRunner, Runner
+from capitoline.pipelines.records import culprit, timed
+from capitoline.pipelines.sources.columns import Columns
+from capitoline.pipelines.sources.scan import scan
+from capitoline.pipelines.store import Store, locked, read_ratings
+
+MANIFEST = "manifest.parquet"
+SPOOL = "spool"
+"""Where compressed tars are unpacked while the job runs, because shards need random access."""
+
+logger = logging.getLogger("capitoline")
+
+Progress = Callable[[int, int], None]
+"""Called with the items done and the items in all, after the scan and after every micro-batch."""
+
+
+def silent(done: int, total: int) -> None:
+    """Shows no progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is rated, and into which folder."""
+
+    paths: tuple[str, ...]
+    """Files, folders, archives, manifests; local paths or fsspec URLs."""
+    out: Path
+    columns: Columns = field(default_factory=Columns)
+    """What the columns of a manifest mean."""
+    media: str = ""
+    """A folder or archive in which a manifest's media lie; beside the manifest if empty."""
+    allow_outside: bool = False
+    """Whether a manifest may name files outside its folder, and URLs."""
+    address: str = ""
+    """Of a Ray cluster; empty for this machine."""
+    retry_errors: bool = False
+    """Rate the failed items again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What a run of a job did."""
+
+    items: int
+    """In all."""
+    rated_now: int
+    """By this run; the rest had been committed before."""
+
+
+class Job:
+    """A request being carried out in its output folder.
+
+    Raises:
+        ValueError: something the user asked for cannot be done; nothing has been rated by then.
+        OSError: the output folder cannot be written (a full disk); what is committed stays.
+    """
+
+    def __init__(self, request: Request, settings: Settings, progress: Progress = silent) -> None:
+        self._request, self._settings, self._progress = request, settings, progress
+        self._store = Store(request.out)
+        self._assembler = Assembler()
+
+    def run(self) -> Finished:
+        """Rates what is not committed yet."""
+        out = self._request.out
+        with locked(out):
+            self._store.prepare()
+            info = self._scan()
+            rated_now = self._rate(Manifest(out / MANIFEST), info)
+            self._account(info)
+        return Finished(info.items, rated_now)
+
+    def _scan(self) -> ManifestInfo:
+        """Writes the manifest and claims the folder. A resumed job scans again: its input may have changed."""
+        request, running = self._request, self._settings.running
+        fresh = request.out / f"new-{MANIFEST}"
+        try:
+            info = write_manifest(self._items(), fresh, running.shard_items, running.shard_bytes)
+            if not info.items:
+                raise ValueError(f"nothing to rate in {', '.join(request.paths)}")
+            weights = weights_digests(self._settings)
+            claim(request.out, fingerprint(self._settings, info.digest, info.items, info.shards, weights))
+            fresh.replace(request.out / MANIFEST)
+        finally:
+            fresh.unlink(missing_ok=True)
+        return info
+
+    def _items(self) -> Iterator[Item]:
+        request = self._request
+        return scan(
+            request.paths,
+            scan_limits(self._settings.limits),
+            request.out / SPOOL,
+            columns=request.columns,
+            media_root=request.media or None,
+            allow_outside=request.allow_outside,
+        )
+
+    def _rate(self, manifest: Manifest, info: ManifestInfo) -> int:
+        waiting = self._waiting(manifest)
+        done = info.items - waiting
+        self._progress(done, info.items)
+        if not waiting:
+            return 0
+        for batch, result in self._runner(waiting).run(self._batches(manifest)):
+            records = self._assembler.add(batch.shard, timed(result.values, result.seconds))
+            if records is not None:
+                self._store.commit(batch.shard, records)
+            done += len(batch.items)
+            self._progress(done, info.items)
+        return waiting
+
+    def _waiting(self, manifest: Manifest) -> int:
+        """Items that `_pending` will give, counted without reading them."""
+        committed = self._store.committed()
+        fresh = sum(manifest.count(shard) for shard in range(len(manifest)) if shard not in committed)
+        return fresh + sum(len(self._store.failed(shard)) for shard in committed if self._request.retry_errors)
+
+    def _pending(self, manifest: Manifest) -> Iterator[tuple[int, list[Item]]]:
+        """Shards with the items of theirs that are to be rated."""
+        committed = self._store.committed()
+        for shard in range(len(manifest)):
+            if shard not in committed:
+                yield shard, manifest.shard(shard)
+            elif self._request.retry_errors and (failed := self._store.failed(shard)):
+                yield shard, [item for item in manifest.shard(shard) if item.id in failed]
+
+    def _batches(self, manifest: Manifest) -> Iterator[Batch]:
+        running = self._settings.running
+        for shard, items in self._pending(manifest):
+            self._assembler.expect(shard, items)
+            yield from micro_batches(shard, items, running.batch_items, running.batch_bytes)
+
+    def _runner(self, waiting: int) -> Runner:
+        running = self._settings.running
+        graph = job_graph(self._settings)
+        in_process = running.where == "process" or (running.where == "auto" and waiting < running.process_items)
+        if in_process and not self._request.address:
+            return ProcessRunner(graph)
+        from capitoline.pipelines.cluster import ClusterRunner, start_ray
+        from capitoline.pipelines.placement import place
+
+        start_ray(self._request.address)
+        placement = place(graph, running.placement, running.lanes)
+        window = running.window or sum(pool.size for pool in placement.pools) + 2
+        limits = self._settings.limits
+        return ClusterRunner(
+            placement,
+            window,
+            deadline=lambda items: limits.item_seconds + limits.expert_seconds + 10.0 * items,
+            culprit=partial(culprit, build_decider(self._settings)),
+        )
+
+    def _account(self, info: ManifestInfo) -> None:
+        """Rated and unrated must make up the items that came in."""
+        rows = sum(table.num_rows for table in read_ratings(self._request.out))
+        if rows != info.items:
+            raise RuntimeError(f"{info.items} items came in and {rows} are in {self._request.out}/ratings")
+
+
+def claim(out: Path, new: Fingerprint) -> None:
+    """Starts a job in `out`, or continues the same one.
+
+    Raises:
+        ValueError: `out` holds another job; the message says what differs.
+    """
+    old = read_fingerprint(out)
+    if old is None:
+        new.write(out)
+    elif changed := differences(old, new):
+        raise ValueError(
+            f"{out} holds another job. Give it the same input and configuration to continue it, "
+            "or choose another --out. What differs:\n  " + "\n  ".join(changed)
+        )
