@@ -203,3 +203,7 @@ def _told_plainly() -> Iterator[None]:
     except KeyboardInterrupt:
         typer.echo("stopped; run the same command to continue", err=True)
         raise typer.Exit(130) from None
+
+
+if __name__ == "__main__":
+    main()
