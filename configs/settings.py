@@ -89,7 +89,8 @@ class TagsExpert(ExpertBase):
 
     kind: Literal["tags"] = "tags"
     name: str = "tags"
-    weights: str = "tags"
+    weights: str = "text"
+    """A text trunk that has a head for tags."""
 
 
 class ThresholdsExpert(ExpertBase):
