@@ -86,9 +86,9 @@ def _thresholds(chosen: Any) -> tuple[Expert, tuple[str, ...]]:
 
 
 def _image(chosen: Any) -> tuple[Expert, tuple[str, ...]]:
-    from capitoline.modalities.image import Image
+    from capitoline.modalities.image import load_image
 
-    expert = Image(chosen.weights, chosen.encoder_file, chosen.name)
+    expert = load_image(chosen.weights, chosen.encoder_file, chosen.name)
     return expert, expert.labels
 
 
@@ -112,9 +112,9 @@ def _audio(chosen: Any) -> tuple[Expert, tuple[str, ...]]:
 
 
 def _video(chosen: Any) -> tuple[Expert, tuple[str, ...]]:
-    from capitoline.modalities.video import Video
+    from capitoline.modalities.video import load_video
 
-    expert = Video(chosen.weights, chosen.name)
+    expert = load_video(chosen.weights, chosen.name)
     return expert, expert.labels
 
 

@@ -1,0 +1,116 @@
+"""The text trunk: World tokens, a compacted vocabulary, RWKV-7, and a head for each kind of text.
+
+The World vocabulary has 65,536 tokens, of which our training data use a fifth; the weight file
+lists the tokens it has vectors for, and any other is spelt in its UTF-8 bytes, so every text
+has an encoding and the file stays small.
+
+A long text is read in windows of the length that the network was trained on, and the most
+severe window speaks for it: one explicit page in a long book must not be averaged away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from capitoline.modalities.rwkv.tokenizer import VOCABULARY, WorldTokenizer
+from capitoline.modalities.sequence import Ratings, SequenceRater
+from capitoline.modalities.weights import find_weights
+
+BEGIN = 0
+"""The World vocabulary's id 0, which no text encodes to, begins every sequence."""
+
+BYTES = 256
+"""World ids 1 … 256 are the single bytes; they are always kept."""
+
+Tokens = npt.NDArray[np.int64]
+
+
+class Vocabulary:
+    """World ids ↔ rows of the embedding.
+
+    Args:
+        kept: World ids above 256 that have a row, ascending.
+    """
+
+    def __init__(self, kept: Iterable[int]) -> None:
+        self._tokenizer = WorldTokenizer()
+        self.kept = np.fromiter(kept, np.int32)
+        rows = [BEGIN, *range(1, BYTES + 1), *self.kept.tolist()]
+        self._row_of = {world: row for row, world in enumerate(rows)}
+
+    @staticmethod
+    def whole() -> Vocabulary:
+        """With a row for every World token, row and id being the same."""
+        return Vocabulary(range(BYTES + 1, VOCABULARY))
+
+    def __len__(self) -> int:
+        return len(self._row_of)
+
+    def encode(self, text: str) -> Tokens:
+        """Rows of the embedding for `text`, without the beginning."""
+        rows: list[int] = []
+        for world in self._tokenizer.encode(text):
+            row = self._row_of.get(world)
+            rows.extend((row,) if row is not None else self._spelt(world))
+        return np.array(rows, np.int64)
+
+    def known_share(self, text: str) -> float:
+        """Share of the text's bytes that lie in kept tokens longer than a byte."""
+        spelt = int((self.encode(text) <= BYTES).sum())
+        return 1.0 - spelt / max(1, len(text.encode("utf-8", "surrogatepass")))
+
+    def _spelt(self, world: int) -> list[int]:
+        return [byte + 1 for byte in self._tokenizer.decode_bytes([world])]
+
+
+def windows(tokens: Tokens, length: int) -> list[Tokens]:
+    """`tokens` in as few stretches of at most `length` as possible, all about equally long, each begun."""
+    pieces = np.array_split(tokens, max(1, -(-len(tokens) // length)))
+    return [np.concatenate(([BEGIN], piece)) for piece in pieces]
+
+
+class TextRater:
+    """The trunk with its heads. Get one from `load_text_rater`, which every expert shares."""
+
+    def __init__(self, path: Path) -> None:
+        self._rater = SequenceRater(path, "text")
+        self._vocabulary = Vocabulary(self._rater.tensors["vocabulary"].tolist())
+        self._window: int = self._rater.metadata["window"]
+        self.labels = self._rater.labels
+        self.heads: tuple[str, ...] = tuple(self._rater.metadata["heads"])
+
+    def __call__(self, texts: Sequence[str], head: str = "text") -> Ratings:
+        """Ratings of B texts by `head`; the most severe window speaks for a long text.
+
+        Raises:
+            ValueError: the weights have no such head.
+        """
+        if head not in self.heads:
+            raise ValueError(f"these weights have no head {head!r}, only {', '.join(self.heads)}")
+        parts = [windows(self._vocabulary.encode(text), self._window) for text in texts]
+        owners = [owner for owner, part in enumerate(parts) for _ in part]
+        ratings = self._rater([window for part in parts for window in part], head)
+        return ratings.worst_of(owners, len(texts))
+
+    def known_share(self, text: str) -> float:
+        """Share of the text's bytes that lie in tokens the weights have a vector for, longer than a byte."""
+        return self._vocabulary.known_share(text)
+
+
+def load_text_rater(weights: str) -> TextRater:
+    """The rater of shipped weights or of a file's path, loaded once a process.
+
+    Raises:
+        ValueError: no such weights, or not weights of a text trunk.
+    """
+    return _load(find_weights(weights).resolve())
+
+
+@cache
+def _load(path: Path) -> TextRater:
+    return TextRater(path)

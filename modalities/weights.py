@@ -1,0 +1,93 @@
+"""Weight files: one safetensors each, with all that is needed to rebuild the network in its header.
+
+Nothing is unpickled and nothing in a file is executed. Shipped files lie in the folder
+`shipped/` beside this module and are checked against `shipped/checksums.json` before use.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SHIPPED = Path(__file__).parent / "shipped"
+
+METADATA_KEY = "capitoline"
+"""The key of the safetensors header under which our JSON lies."""
+
+
+def find_weights(name: str) -> Path:
+    """The file of shipped weights called `name`, its sha256 checked, or the file at the path `name`.
+
+    Raises:
+        ValueError: there is no such file, or a shipped one does not have its checksum.
+    """
+    shipped = SHIPPED / f"{name}.safetensors"
+    if "/" not in name and shipped.is_file():
+        _check(shipped)
+        return shipped
+    path = Path(name).expanduser()
+    if path.is_file():
+        return path
+    names = ", ".join(sorted(one.stem for one in SHIPPED.glob("*.safetensors")))
+    raise ValueError(f"no weights {name!r}: give the path of a safetensors file, or one of: {names}")
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal sha256 of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@cache
+def _check(path: Path) -> None:
+    expected = json.loads((SHIPPED / "checksums.json").read_text(encoding="utf-8")).get(path.name)
+    if sha256(path) != expected:
+        raise ValueError(f"{path} is not the file that was shipped (its sha256 differs); reinstall capitoline")
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """What the header says: kind, labels, sizes, training data, figures.
+
+    Raises:
+        ValueError: not a safetensors file, or not one that `capitoline train` wrote.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{path} cannot be read as safetensors: {error}") from error
+    if METADATA_KEY not in header:
+        raise ValueError(f"{path} was not written by `capitoline train`: its header has no {METADATA_KEY!r}")
+    metadata: dict[str, Any] = json.loads(header[METADATA_KEY])
+    return metadata
+
+
+def read_weights(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors, memory-mapped, and metadata of a file whose metadata say `kind`.
+
+    Raises:
+        ValueError: as `read_metadata`, or weights of another kind.
+    """
+    from safetensors.torch import load_file
+
+    metadata = read_metadata(path)
+    if metadata["kind"] != kind:
+        raise ValueError(f"{path} holds weights of kind {metadata['kind']!r} where {kind!r} is needed")
+    return load_file(path), metadata
+
+
+def write_weights(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+    """Write a file that `read_weights` reads; the same tensors and metadata give the same bytes."""
+    from safetensors.torch import save_file
+
+    ordered = {name: tensors[name].detach().contiguous() for name in sorted(tensors)}
+    save_file(ordered, path, {METADATA_KEY: json.dumps(metadata, sort_keys=True, ensure_ascii=False)})

@@ -1,0 +1,49 @@
+"""The card of a weight file: what it was trained on, under which licences, how well, and its limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from capitoline.configs.training import Training
+from capitoline.pipelines.metrics import Figures
+
+HEADINGS = ("validation rows of", "items", "QWK", "macro-F1", "accuracy", "recall by label", "down-class", "ECE")
+
+
+def write_card(
+    path: Path, settings: Training, metadata: Mapping[str, Any], figures: Mapping[str, Figures], rows: int
+) -> None:
+    """Write the card as Markdown."""
+    shape = metadata["shape"]
+    parts = [
+        f"# {settings.name}.safetensors",
+        settings.purpose,
+        f"RWKV-7, {shape['layers']} layers of {shape['width']} channels, heads: {', '.join(metadata['heads'])}. "
+        f"Labels, mildest first: {' < '.join(settings.labels)}. A level too mild costs {settings.down_cost:g} "
+        f"times a level too severe. Trained on {rows:,} rows with seed {settings.seed} by "
+        f"`capitoline train {settings.name}.yaml`; nothing was chosen on the validation rows.",
+        "## Training data and licences",
+        "\n".join(_source_line(source.file, source.head, source.licence) for source in settings.sources),
+        "## Figures on validation rows",
+        _table(figures),
+        "Accuracy of a label is its recall. Down-class: share rated milder than they are / by two levels or more.",
+        "## Limits",
+        "\n".join(f"- {limit}" for limit in settings.limits),
+    ]
+    path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+def _source_line(file: str, head: str, licence: str) -> str:
+    return f"- `{file}` → head `{head}`: {licence or 'licence not stated'}"
+
+
+def _table(figures: Mapping[str, Figures]) -> str:
+    lines = ["| " + " | ".join(HEADINGS) + " |", "|---" * len(HEADINGS) + "|"]
+    for name, one in figures.items():
+        recall = " ".join("–" if value != value else f"{value:.2f}" for value in one.recall)
+        cells = [name, str(one.count), f"{one.kappa:.3f}", f"{one.macro_f1:.3f}", f"{one.accuracy:.3f}", recall]
+        cells += [f"{one.down_rate:.3f} / {one.down_two_rate:.3f}", f"{one.calibration_error:.3f}"]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)

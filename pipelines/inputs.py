@@ -1,0 +1,159 @@
+"""Labelled examples → the sequences that a network reads, one class for each kind of weights.
+
+Each draws its augmentation from the generator it is given; without one it gives exactly what
+an expert would see, so that training and serving cannot drift apart.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from capitoline.configs.training import Training
+from capitoline.modalities.frames import CHANNELS, frame_vectors, spread
+from capitoline.modalities.tags import tag_names, tags_text
+from capitoline.modalities.trunk import BEGIN, BYTES, Vocabulary, windows
+from capitoline.pipelines.dataset import Division, Example
+
+Array = npt.NDArray[Any]
+
+
+class Inputs(Protocol):
+    """Makes sequences of examples, and says what a weight file must hold beside the network."""
+
+    vocabulary: int
+    """Token ids; 0 if vectors go in."""
+    vector: int
+    """Width of the vectors; 0 if ids go in."""
+
+    def sequence(self, example: Example, draw: np.random.Generator | None) -> Array: ...
+
+    def metadata(self) -> dict[str, Any]: ...
+
+    def tensors(self) -> dict[str, Array]: ...
+
+
+class TextInputs:
+    """Texts, and tags as text, in tokens of a vocabulary compacted to what the training rows use."""
+
+    vector = 0
+
+    def __init__(self, examples: Sequence[Example], settings: Training, data: Path) -> None:
+        self._window, self._forget = settings.window, settings.forget
+        whole = Vocabulary.whole()
+        encoded = [whole.encode(example_text(one)) for one in examples if one.division is Division.TRAIN]
+        counts = Counter(token for tokens in encoded for token in tokens.tolist())
+        self._vocabulary = Vocabulary(sorted(t for t, n in counts.items() if t > BYTES and n >= settings.rarest))
+        self._tokens = {one.key: self._vocabulary.encode(example_text(one)) for one in examples}
+        self.vocabulary = len(self._vocabulary)
+
+    def sequence(self, example: Example, draw: np.random.Generator | None) -> Array:
+        """(T,) int64: the first window of the text; in training any window, some tokens dropped."""
+        parts = windows(self._tokens[example.key], self._window)
+        if draw is None:
+            return parts[0]
+        part = parts[draw.integers(len(parts))]
+        return part[(draw.random(len(part)) >= self._forget) | (part == BEGIN)]
+
+    def metadata(self) -> dict[str, Any]:
+        return {"window": self._window}
+
+    def tensors(self) -> dict[str, Array]:
+        return {"vocabulary": self._vocabulary.kept}
+
+
+def example_text(example: Example) -> str:
+    """The text that the head of the example's source reads."""
+    columns = [str(example.row[name]) for name in example.source.columns if example.row.get(name)]
+    if example.source.head != "tags":
+        return " ".join(columns)
+    return tags_text(tag_names(tag for column in columns for tag in column.replace(";", ",").split(",")))
+
+
+class ImageInputs:
+    """Patch tokens of pictures, computed once by the frozen encoder."""
+
+    vocabulary = 0
+
+    def __init__(self, examples: Sequence[Example], settings: Training, data: Path) -> None:
+        from capitoline.modalities.encoder import ImageEncoder
+
+        self._encoder = ImageEncoder()
+        self.vector = self._encoder.width
+        self._tokens = {one.key: self._encode(one, data) for one in examples}
+
+    def _encode(self, example: Example, data: Path) -> Array:
+        return self._encoder([read_picture(example, data)])[0].astype(np.float16)
+
+    def sequence(self, example: Example, draw: np.random.Generator | None) -> Array:
+        """(P, E) float32."""
+        return self._tokens[example.key].astype(np.float32)
+
+    def metadata(self) -> dict[str, Any]:
+        return {"encoder": self._encoder.name, "encoder_sha256": self._encoder.digest}
+
+    def tensors(self) -> dict[str, Array]:
+        return {}
+
+
+def read_picture(example: Example, data: Path) -> npt.NDArray[np.uint8]:
+    """(H, W, 3) RGB of the example's member of its source's archive."""
+    from PIL import Image
+
+    with zipfile.ZipFile(data / example.source.archive) as archive:
+        encoded = archive.read(str(example.row[example.source.columns[0]]))
+    return np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB"), np.uint8)
+
+
+class VideoInputs:
+    """Frame scores of films, as `frames.py` makes vectors of them."""
+
+    vocabulary = 0
+    vector = 2 * len(CHANNELS)
+
+    def __init__(self, examples: Sequence[Example], settings: Training, data: Path) -> None:
+        self._window, self._forget = settings.window, settings.forget
+        arrays = {one.source.archive: np.load(data / one.source.archive) for one in examples}
+        self._scores = {one.key: _scores_of(one, arrays[one.source.archive]) for one in examples}
+
+    def sequence(self, example: Example, draw: np.random.Generator | None) -> Array:
+        """(window, 2 × channels) float32 over the whole film; in training over any stretch, some channels hidden."""
+        scores = self._scores[example.key]
+        known = np.ones(len(CHANNELS), bool)
+        if draw is not None:
+            length = int(np.exp(draw.uniform(np.log(min(8, len(scores))), np.log(len(scores)))))
+            start = int(draw.integers(len(scores) - length + 1))
+            scores = scores[start : start + length]
+            known = hide_channels(draw, self._forget)
+        return frame_vectors(scores[spread(len(scores), self._window)], known)
+
+    def metadata(self) -> dict[str, Any]:
+        return {"window": self._window, "channels": list(CHANNELS)}
+
+    def tensors(self) -> dict[str, Array]:
+        return {}
+
+
+def hide_channels(draw: np.random.Generator, share: float) -> npt.NDArray[np.bool_]:
+    """(channels,) known or not. Half the time only those that pixels give here, so that it learns to live on them."""
+    known = draw.random(len(CHANNELS)) >= share
+    known[:2] = True
+    if draw.random() < 0.5:
+        known[2:] = False
+    return known
+
+
+def _scores_of(example: Example, arrays: Any) -> npt.NDArray[np.float32]:
+    start, end = arrays["offsets"][example.index : example.index + 2]
+    scores: npt.NDArray[np.float32] = arrays["frames"][start:end].astype(np.float32)
+    return scores
+
+
+INPUTS = {"text": TextInputs, "image": ImageInputs, "video": VideoInputs}
