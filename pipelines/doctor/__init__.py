@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from capitoline.pipelines.doctor.check import Check, State, attempt, checks_json, checks_table
-from capitoline.pipelines.doctor.libraries import decoders, graphics, onnxruntime, ray
+from capitoline.pipelines.doctor.libraries import decoders, graphics, onnxruntime, operator, ray
 from capitoline.pipelines.doctor.machine import cache, disk, hub, memory, processor, python
 from capitoline.pipelines.doctor.weights import shipped, wheels
 
@@ -15,6 +15,7 @@ PROBES = {
     "memory": memory,
     "disk": disk,
     "torch": graphics,
+    "RWKV-7 operator": operator,
     "onnxruntime": onnxruntime,
     "ray": ray,
     "film and sound": decoders,

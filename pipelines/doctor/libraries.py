@@ -18,6 +18,16 @@ def graphics() -> list[Check]:
     ]
 
 
+def operator() -> list[Check]:
+    """The recurrence of RWKV-7, compiled when capitoline is installed."""
+    from capitoline.modalities.rwkv.library import operator_available, operator_status
+
+    if operator_available():
+        return [Check("RWKV-7 operator", State.OK, operator_status())]
+    advice = "ratings are the same, several times slower; install a C++ compiler (g++) and reinstall capitoline"
+    return [Check("RWKV-7 operator", State.WARN, operator_status(), advice)]
+
+
 def onnxruntime() -> list[Check]:
     import onnxruntime
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from capitoline.modalities.schema import FAILURES, File, Outcome
 from capitoline.pipelines.printable import one_line
 from capitoline.pipelines.report.markup import Markup, element, join
+from capitoline.pipelines.report.panels import note, rating_colours
 from capitoline.pipelines.report.plots import Segment, strip, swatch
-from capitoline.pipelines.report.sections import rating_colours
 from capitoline.pipelines.report.summary import Ballot, Contested, Summary
 
 EXCERPT = 280
@@ -19,15 +19,11 @@ EXCERPT = 280
 def contested_items(summary: Summary, thumbnail: Callable[[str, Sequence[File]], bytes | None]) -> Markup:
     """The section of all cards, the most contested first."""
     if not summary.contested:
-        return join(element("h2", "Most contested items"), element("p", "No two experts disagreed on any item."))
+        return note("No two experts disagreed on any item, nothing failed, and nothing needs a look.")
     shades = rating_colours(summary.labels)
     cards = [_card(item, summary.labels, shades, thumbnail(item.item_id, item.files)) for item in summary.contested]
-    note = "Largest spread of ballots first, then draws and failures. Pictures are blurred until clicked."
-    return join(
-        element("h2", "Most contested items"),
-        element("p", note, class_="faint"),
-        element("div", *cards, class_="cards"),
-    )
+    words = "Largest spread of ballots first, then draws and failures. Pictures are blurred until clicked."
+    return join(note(words), element("div", *cards, class_="cards"))
 
 
 def _card(item: Contested, labels: Sequence[str], shades: Mapping[str, str], picture: bytes | None) -> Markup:

@@ -19,9 +19,10 @@ COUNTED = 2_000
 EXAMPLES = 3
 OTHERS = "(others)"
 
-# What differs from item to item: quotations, absolute paths and URLs, addresses, numbers.
+# What differs from item to item: quotations, absolute paths and URLs, addresses, numbers (but not the
+# 13 of PG13, which is no number).
 _PARTICULARS = re.compile(
-    r"""'[^']*'|"[^"]*"|(?<!\w)(?:\w+:/)?/[^\s,;:]+|\b0x[0-9a-f]+|\d+(?:[.,]\d+)*""", re.IGNORECASE
+    r"""'[^']*'|"[^"]*"|(?<!\w)(?:\w+:/)?/[^\s,;:]+|\b0x[0-9a-f]+|(?<!\w)\d+(?:[.,]\d+)*""", re.IGNORECASE
 )
 
 

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from capitoline.modalities.schema import File
 from capitoline.pipelines.report.cards import contested_items
+from capitoline.pipelines.report.experts import experts
 from capitoline.pipelines.report.markup import Markup, element, join
-from capitoline.pipelines.report.sections import agreement, key_figures, ratings, review, time, troubles
+from capitoline.pipelines.report.sections import failures, key_figures, ratings, review, time
 from capitoline.pipelines.report.summary import Summary
 from capitoline.pipelines.store import write_atomically
 
@@ -33,15 +34,19 @@ def write_report(out: Path, summary: Summary, thumbnail: Thumbnail, title: str =
 def page(summary: Summary, thumbnail: Thumbnail, title: str) -> str:
     """The whole document."""
     style = files("capitoline.pipelines.report").joinpath("report.css").read_text(encoding="utf-8")
+    sections = {
+        "Ratings": ratings(summary),
+        "Experts": experts(summary),
+        "Failures": failures(summary),
+        "Review": review(summary),
+        "Time": time(summary),
+        "Most contested items": contested_items(summary, thumbnail),
+    }
     body = join(
         element("header", element("h1", title), _lead(summary)),
         key_figures(summary),
-        ratings(summary),
-        agreement(summary),
-        contested_items(summary, thumbnail),
-        review(summary),
-        troubles(summary),
-        time(summary),
+        element("nav", *(element("a", name, href=f"#{_anchor(name)}") for name in sections)),
+        *(_section(name, content) for name, content in sections.items()),
         element("footer", "Made by Capitoline. Nothing in this file is loaded from a network, and it runs no script."),
     )
     head = element(
@@ -59,6 +64,14 @@ def page(summary: Summary, thumbnail: Thumbnail, title: str) -> str:
 def _lead(summary: Summary) -> Markup:
     scale = " < ".join(summary.labels)
     return element("p", f"{summary.items:,} items on the scale {scale}, mildest first.", class_="faint")
+
+
+def _section(name: str, content: Markup) -> Markup:
+    return join(element("h2", name, id=_anchor(name)), content)
+
+
+def _anchor(name: str) -> str:
+    return name.lower().replace(" ", "-")
 
 
 def _policy(style: str) -> str:

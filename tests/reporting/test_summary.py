@@ -135,6 +135,7 @@ def test_hostile_reasons_cannot_fill_the_memory() -> None:
 
 def test_a_gist_keeps_the_words_that_say_what_happened() -> None:
     assert gist("image/png of 50,000 × 50,000 pixels is over 64000000") == "image/png of … × … pixels is over …"
+    assert gist("experts disagree from PG13 to X") == "experts disagree from PG13 to X"
     assert gist("killed by signal 9 at 0x7ffe12") == "killed by signal … at …"
 
 
