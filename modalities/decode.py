@@ -68,7 +68,7 @@ class _Parts:
         guess: Guess | None = None
         try:
             data = read_file(file, self._limits.file_bytes, self._limits.archive_ratio)
-            self._update(data)
+            self._update(b"file", data)
             guess = self._guess(data, file.name)
             self._decode(data, guess)
         except UndecodableError as error:
@@ -95,17 +95,17 @@ class _Parts:
 
     def _add_own(self) -> None:
         """What the item brings besides files."""
-        self._update((self._item.text or "").encode("utf-8", "surrogatepass"))
+        self._update(b"text", (self._item.text or "").encode("utf-8", "surrogatepass"))
         for tag in self._item.tags or ():
-            self._update(tag.encode("utf-8", "surrogatepass"))
+            self._update(b"tag", tag.encode("utf-8", "surrogatepass"))
         if self._item.text is not None:
             self._texts.append(self._item.text)
         if self._item.problem:
             self._unreadable.append(Failure(Outcome.ERROR, self._item.problem))
 
-    def _update(self, part: bytes) -> None:
-        """Each part after its length, so that no two different items run together into the same bytes."""
-        self._digest.update(len(part).to_bytes(8, "little"))
+    def _update(self, kind: bytes, part: bytes) -> None:
+        """Each part after its kind and length, so that no two different items run together into the same bytes."""
+        self._digest.update(b"%b %d " % (kind, len(part)))
         self._digest.update(part)
 
     def _guess(self, data: bytes, name: str) -> Guess:

@@ -140,11 +140,15 @@ class FilmStrip:
     def _decode(self, packets: Sequence[av.Packet[VideoStream] | None]) -> list[VideoFrame]:
         self._tried += 1
         try:
-            return [frame for packet in packets for frame in self._context.decode(packet)]
+            frames = [frame for packet in packets for frame in self._context.decode(packet)]
         except PACKET_ERRORS as error:
             self._broken += 1
             self._reason = message(error)
             return []
+        if any(frame.is_corrupt for frame in frames):  # FFmpeg fills in what is missing, and says so only here
+            self._broken += 1
+            self._reason = "damaged"
+        return frames
 
     def _sought(self, container: InputContainer, middles: Sequence[float], deadline: float) -> list[Frame]:
         """Frames at these times: one seek to each key packet that precedes some, then forward over them."""

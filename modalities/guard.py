@@ -110,6 +110,7 @@ class _Process:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=_environment()
         )
         assert self._process.stdout is not None
+        self.pid = self._process.pid
         self._output = self._process.stdout.fileno()
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._output, selectors.EVENT_READ)

@@ -44,7 +44,9 @@ def read_file(file: File, limit: int, ratio: float = 200.0) -> bytes:
             stream.seek(file.offset)
             if file.storage is Storage.ZIP:
                 return _read_zip(stream, file, limit, ratio)
-            return _read_exactly(stream, file.size) if file.storage is Storage.TAR else _read_all(stream, limit)
+            return (
+                _read_exactly(stream, file.size) if file.storage is Storage.TAR else _read_all(stream, file.size, limit)
+            )
     except (OSError, ValueError, ImportError) as error:  # fsspec: ValueError, ImportError for unknown protocols
         raise UndecodableError(f"cannot be read: {error}") from error
 
@@ -64,8 +66,10 @@ def _too_large(limit: int) -> UndecodableError:
     return UndecodableError(f"larger than the limit of {limit:,} bytes")
 
 
-def _read_all(stream: BinaryIO, limit: int) -> bytes:
-    data = stream.read(limit + 1)
+def _read_all(stream: BinaryIO, size: int, limit: int) -> bytes:
+    data = stream.read(size + 1)  # not `limit`, for which a buffer would be set aside
+    if len(data) > size:
+        data += stream.read(limit + 1 - len(data))  # it has grown since the scan
     if len(data) > limit:
         raise _too_large(limit)
     return data
