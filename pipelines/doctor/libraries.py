@@ -24,8 +24,7 @@ def operator() -> list[Check]:
 
     if operator_available():
         return [Check("RWKV-7 operator", State.OK, operator_status())]
-    advice = "ratings are the same, several times slower; install a C++ compiler (g++) and reinstall capitoline"
-    return [Check("RWKV-7 operator", State.WARN, operator_status(), advice)]
+    return [Check("RWKV-7 operator", State.WARN, "not compiled; ratings are the same", operator_status())]
 
 
 def onnxruntime() -> list[Check]:

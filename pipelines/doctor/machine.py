@@ -25,7 +25,8 @@ CONTROL_GROUP = Path("/sys/fs/cgroup")
 
 
 def python() -> list[Check]:
-    return [Check("Python", State.OK, f"{platform.python_version()} at {sys.executable}; {version('capitoline')}")]
+    found = f"{platform.python_version()} at {sys.executable}; capitoline {version('capitoline')}"
+    return [Check("Python", State.OK, found)]
 
 
 def processor() -> list[Check]:

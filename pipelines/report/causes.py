@@ -6,8 +6,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-import pyarrow.compute as pc
-
 from capitoline.modalities.schema import FAILURES
 from capitoline.pipelines.report.part import Part
 from capitoline.pipelines.report.summary import Cause
@@ -65,19 +63,23 @@ class Causes:
         self._causes: dict[tuple[str, str], _Failures] = {}
 
     def add(self, part: Part) -> None:
-        failed = part.evidence.filter(pc.field("outcome").isin(sorted(FAILURES)))
-        seen: set[tuple[tuple[str, str], str]] = set()
-        for row in failed.to_pylist():
-            cause = (row["outcome"], gist(row["reason"]))
-            if cause not in self._causes and len(self._causes) >= COUNTED:
-                cause = (row["outcome"], OTHERS)
-            failures = self._causes.setdefault(cause, _Failures())
-            failures.experts.add(row["expert"])
-            # Three experts on one broken picture are one failed item.
-            if (cause, row["item_id"]) not in seen:
-                seen.add((cause, row["item_id"]))
-                failures.items += 1
-                failures.examples = [*failures.examples, row["item_id"]][:EXAMPLES]
+        columns = [part.evidence[name].to_pylist() for name in ("item_id", "expert", "outcome", "reason")]
+        seen: set[tuple[_Failures, str]] = set()
+        for item_id, expert, outcome, reason in zip(*columns, strict=True):
+            if outcome in FAILURES:
+                failures = self._of(outcome, gist(reason))
+                failures.experts.add(expert)
+                # Three experts on one broken picture are one failed item.
+                if (failures, item_id) not in seen:
+                    seen.add((failures, item_id))
+                    failures.items += 1
+                    failures.examples = [*failures.examples, item_id][:EXAMPLES]
+
+    def _of(self, outcome: str, reason: str) -> _Failures:
+        cause = (outcome, reason)
+        if cause not in self._causes and len(self._causes) >= COUNTED:
+            cause = (outcome, OTHERS)
+        return self._causes.setdefault(cause, _Failures())
 
     def listed(self) -> tuple[tuple[Cause, ...], int]:
         """The commonest causes, most items first, and how many items the others have."""

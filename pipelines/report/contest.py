@@ -78,7 +78,7 @@ def _ranks(part: Part, spread: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 def _contested(part: Part, row: int, spread: int) -> Contested:
     rating = part.ratings.slice(row, 1).to_pylist()[0]
-    evidence = part.evidence.take(np.flatnonzero(part.rows == row)).to_pylist()
+    evidence = [part.evidence.slice(place, 1).to_pylist()[0] for place in np.flatnonzero(part.rows == row)]
     return Contested(
         item_id=rating["item_id"],
         rating=rating["rating"],
