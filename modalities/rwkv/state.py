@@ -60,3 +60,7 @@ class State:
         """A copy with these streams, in this order; repeat one to fork it."""
         index = torch.as_tensor(streams, dtype=torch.int64, device=self.wkv.device)
         return State(*(field.index_select(1, index) for field in self.tensors))
+
+    def copy(self) -> State:
+        """A float32 copy in main memory that shares nothing."""
+        return State(*(field.detach().to("cpu", torch.float32, copy=True).contiguous() for field in self.tensors))

@@ -11,7 +11,7 @@ namespace {
 
 constexpr int ROWS = 16;  // tokens a thread takes at a time
 
-// stream += added (if any); normed = layer norm of the stream.
+// stream += added; normed = layer norm of the stream.
 template <class T>
 void add_norm(int64_t tokens, int64_t width, float* stream, const T* added, const float* weight, const float* bias,
               float* normed, int threads) {
@@ -20,8 +20,8 @@ void add_norm(int64_t tokens, int64_t width, float* stream, const T* added, cons
             float *x = stream + token * width, *to = normed + token * width;
             Floats total = {}, squares = {};
             for (int64_t c = 0; c < width; c += LANES) {
-                Floats now = load(x + c);
-                if (added) store(x + c, now += load(added + token * width + c));
+                Floats now = load(x + c) + load(added + token * width + c);
+                store(x + c, now);
                 total += now;
             }
             float mean = sum(total) / width;
@@ -36,14 +36,15 @@ void add_norm(int64_t tokens, int64_t width, float* stream, const T* added, cons
     });
 }
 
-// mixed[m] = now + (before - now) * ratios[m], where `before` is the token before, or `previous` for a first one.
+// mixed[m] = now + (before - now) * ratios[m], where `before` is the token before, or `carried` for a first one;
+// then `carried` (B, C) becomes each sequence's last token.
 template <class T>
 void shift_mix(int64_t sequences, int64_t tokens, int64_t width, const int64_t* offsets, const float* normed,
-               const float* previous, int64_t mixes, const float* ratios, T* mixed, int threads) {
+               float* carried, int64_t mixes, const float* ratios, T* mixed, int threads) {
     std::vector<const float*> before(tokens);
     for (int64_t token = 1; token < tokens; token++) before[token] = normed + (token - 1) * width;
     for (int64_t s = 0; s < sequences; s++)
-        if (offsets[s] < offsets[s + 1]) before[offsets[s]] = previous + s * width;
+        if (offsets[s] < offsets[s + 1]) before[offsets[s]] = carried + s * width;
     parallel((tokens + ROWS - 1) / ROWS, threads, [&](int64_t block) {
         for (int64_t token = block * ROWS; token < std::min(tokens, (block + 1) * ROWS); token++)
             for (int64_t m = 0; m < mixes; m++) {
@@ -54,8 +55,12 @@ void shift_mix(int64_t sequences, int64_t tokens, int64_t width, const int64_t* 
                 }
             }
     });
+    for (int64_t s = 0; s < sequences; s++)
+        if (offsets[s] < offsets[s + 1])
+            memcpy(carried + s * width, normed + (offsets[s + 1] - 1) * width, sizeof(float) * width);
 }
 
+// x = relu(x) squared.
 template <class T>
 void square(int64_t count, T* x, int threads) {
     constexpr int64_t PIECE = 4096;
@@ -171,9 +176,9 @@ void time_mix(int64_t sequences, int64_t heads, const int64_t* offsets, const Pr
         add_norm<T>(tokens, width, stream, added, weight, bias, normed, threads);                                    \
     }                                                                                                                \
     extern "C" void shift_mix_##NAME(int64_t sequences, int64_t tokens, int64_t width, const int64_t* offsets,       \
-                                     const float* normed, const float* previous, int64_t mixes, const float* ratios, \
+                                     const float* normed, float* carried, int64_t mixes, const float* ratios,        \
                                      T* mixed, int threads) {                                                        \
-        shift_mix<T>(sequences, tokens, width, offsets, normed, previous, mixes, ratios, mixed, threads);            \
+        shift_mix<T>(sequences, tokens, width, offsets, normed, carried, mixes, ratios, mixed, threads);             \
     }                                                                                                                \
     extern "C" void square_##NAME(int64_t count, T* x, int threads) { square<T>(count, x, threads); }                \
     extern "C" void time_mix_fused_##NAME(int64_t sequences, int64_t heads, const int64_t* offsets, const T* r,      \

@@ -23,13 +23,26 @@ struct alignas(64) Tokens {
 struct alignas(64) HeadState {
     float cells[N / VALUES][N][VALUES];
 
+    // From and to [value][key].
     void read(const float* from) {
-        for (int value = 0; value < N; value++)
-            for (int key = 0; key < N; key++) cells[value / VALUES][key][value % VALUES] = from[value * N + key];
+        for (int value = 0; value < N; value += LANES)
+            for (int key = 0; key < N; key += LANES) {
+                Floats rows[LANES];
+                for (int lane = 0; lane < LANES; lane++) rows[lane] = load(from + (value + lane) * N + key);
+                transpose(rows);
+                for (int lane = 0; lane < LANES; lane++)
+                    store(&cells[value / VALUES][key + lane][value % VALUES], rows[lane]);
+            }
     }
     void write(float* to) const {
-        for (int value = 0; value < N; value++)
-            for (int key = 0; key < N; key++) to[value * N + key] = cells[value / VALUES][key][value % VALUES];
+        for (int value = 0; value < N; value += LANES)
+            for (int key = 0; key < N; key += LANES) {
+                Floats rows[LANES];
+                for (int lane = 0; lane < LANES; lane++)
+                    rows[lane] = load(&cells[value / VALUES][key + lane][value % VALUES]);
+                transpose(rows);
+                for (int lane = 0; lane < LANES; lane++) store(to + (value + lane) * N + key, rows[lane]);
+            }
     }
 };
 

@@ -55,6 +55,35 @@ inline float sum(Floats x) {
     return (total[0] + total[2]) + (total[1] + total[3]);
 }
 
+// Lanes of two vectors by their index, those of `second` counted from LANES.
+inline Floats pick(Floats first, Floats second, Ints lanes) {
+#if defined(__clang__)
+    Floats picked;
+    for (int lane = 0; lane < LANES; lane++)
+        picked[lane] = lanes[lane] < LANES ? first[lanes[lane]] : second[lanes[lane] - LANES];
+    return picked;
+#else
+    return __builtin_shuffle(first, second, lanes);
+#endif
+}
+
+// Rows become columns: each round interleaves the first half of the rows with the second.
+inline void transpose(Floats (&rows)[LANES]) {
+    Ints low, high;
+    for (int lane = 0; lane < LANES; lane++) {
+        low[lane] = lane / 2 + (lane % 2) * LANES;
+        high[lane] = low[lane] + LANES / 2;
+    }
+    for (int round = 1; round < LANES; round *= 2) {
+        Floats mixed[LANES];
+        for (int row = 0; row < LANES / 2; row++) {
+            mixed[2 * row] = pick(rows[row], rows[row + LANES / 2], low);
+            mixed[2 * row + 1] = pick(rows[row], rows[row + LANES / 2], high);
+        }
+        std::copy(mixed, mixed + LANES, rows);
+    }
+}
+
 // Cephes' expf: within 2 units in the last place from -87 to 87, clamped outside.
 inline Floats exponential(Floats x) {
     x = x < -87.f ? splat(-87.f) : x;

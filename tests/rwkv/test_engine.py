@@ -1,0 +1,102 @@
+"""The fused engine gives what the model gives, however the sequences are batched or cut."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from capitoline.modalities.rwkv.engine import Engine
+from capitoline.modalities.rwkv.model import RWKV7
+from capitoline.modalities.rwkv.packing import pack
+from capitoline.modalities.rwkv.size import Size
+from capitoline.modalities.rwkv.state import State
+from tests.rwkv.official import random_batch, random_model
+
+Forward = Callable[[Tensor, Tensor, State | None], tuple[Tensor, State]]
+LENGTHS = [70, 1, 0, 300, 9, 0, 500, 0]
+
+
+@pytest.fixture(scope="module")
+def model() -> RWKV7:
+    return random_model(Size(500, 128, 3))
+
+
+def forwards(model: RWKV7) -> dict[str, Forward]:
+    return {"model": torch.no_grad()(model), "engine": Engine(model, torch.float32).hidden}
+
+
+def test_the_engine_equals_the_model(model: RWKV7) -> None:
+    ids, offsets = random_batch(500, LENGTHS)
+    with torch.no_grad():
+        hidden, state = model(ids, offsets)
+    fused, fused_state = Engine(model, torch.float32).hidden(ids, offsets)
+    torch.testing.assert_close(fused, hidden, atol=2e-5, rtol=0)
+    for ours, theirs in zip(fused_state.tensors, state.tensors, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=5e-5, rtol=0)
+
+
+def test_the_engine_in_bfloat16_stays_within_its_rounding(model: RWKV7) -> None:
+    ids, offsets = random_batch(500, LENGTHS)
+    exact, _ = Engine(model, torch.float32).hidden(ids, offsets)
+    rounded, _ = Engine(model, torch.bfloat16).hidden(ids, offsets)
+    assert (rounded - exact).abs().max() < 0.05
+    assert (rounded - exact).abs().mean() < 0.005
+
+
+def test_the_engine_takes_vectors_and_ids_mixed_in_one_sequence(model: RWKV7) -> None:
+    ids, offsets = random_batch(500, [40])
+    with torch.no_grad():
+        vectors = torch.cat((model.embed(ids[:15]), torch.randn(10, 128), model.embed(ids[15:30])))
+        hidden, _ = model(vectors, torch.tensor([0, 40]))
+    fused, _ = Engine(model, torch.float32).hidden(vectors, offsets)
+    torch.testing.assert_close(fused, hidden, atol=2e-5, rtol=0)
+
+
+def test_a_head_size_without_kernels_gives_the_same_results_through_the_model() -> None:
+    small = random_model(Size(500, 64, 2, head_size=32))
+    engine = Engine(small)
+    assert not engine.fused
+    ids, offsets = random_batch(500, [20, 3])
+    with torch.no_grad():
+        torch.testing.assert_close(engine.hidden(ids, offsets)[0], small(ids, offsets)[0], atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["model", "engine"])
+def test_cutting_texts_anywhere_changes_nothing(model: RWKV7, name: str) -> None:
+    forward = forwards(model)[name]
+    source = random.Random(0)
+    for _ in range(10):
+        texts = [[source.randrange(1, 500) for _ in range(source.randrange(60))] for _ in range(4)]
+        whole, after = forward(*pack(texts), None)
+        cuts = [sorted(source.randrange(len(text) + 1) for _ in range(3)) for text in texts]
+        pieces: list[list[Tensor]] = [[] for _ in texts]
+        state: State | None = None
+        for part in range(4):
+            spans = [slice(*([0, *cut, len(text)][part : part + 2])) for text, cut in zip(texts, cuts, strict=True)]
+            ids, offsets = pack([text[span] for text, span in zip(texts, spans, strict=True)])
+            hidden, state = forward(ids, offsets, state)
+            for piece, found in zip(pieces, hidden.tensor_split(offsets[1:-1]), strict=True):
+                piece.append(found)
+        joined = torch.cat([torch.cat(piece) for piece in pieces])
+        torch.testing.assert_close(joined, whole, atol=2e-5, rtol=0)
+        assert state is not None
+        torch.testing.assert_close(state.wkv, after.wkv, atol=5e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["model", "engine"])
+def test_the_state_given_is_not_changed(model: RWKV7, name: str) -> None:
+    ids, offsets = random_batch(500, [5, 7])
+    state = State.zeros(model.size, 2)
+    forwards(model)[name](ids, offsets, state)
+    assert all(not field.any() for field in state.tensors)
+
+
+@pytest.mark.parametrize("offsets", [[0, 4], [1, 5], [0, 3, 2, 5]])
+@pytest.mark.parametrize("name", ["model", "engine"])
+def test_offsets_that_do_not_fit_are_refused(model: RWKV7, name: str, offsets: list[int]) -> None:
+    with pytest.raises(ValueError, match="offsets"):
+        forwards(model)[name](torch.ones(5, dtype=torch.int64), torch.tensor(offsets), None)
