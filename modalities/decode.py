@@ -184,5 +184,8 @@ class _Parts:
     def _sound(self) -> npt.NDArray[np.int16] | None:
         if not self._sounds:
             return None
-        sound = self._sounds[0] if len(self._sounds) == 1 else np.concatenate(self._sounds)
-        return sound[: int(self._limits.sound_seconds * SAMPLE_RATE)]
+        sound = np.concatenate(self._sounds)
+        room = int(self._limits.sound_seconds * SAMPLE_RATE)
+        if sound.size > room:
+            self._notes.append(f"sound cut after {self._limits.sound_seconds:,.0f} seconds")
+        return sound[:room]

@@ -70,7 +70,7 @@ class Nearest(Generic[T]):
         return (stretch + 0.5) * self._stretch
 
     def add(self, seconds: float, thing: T) -> None:
-        stretch = min(self._count - 1, int(seconds / self._stretch))
+        stretch = min(self._count - 1, max(0, int(seconds / self._stretch)))
         middle = self.middle(stretch)
         if stretch not in self.kept or abs(seconds - middle) < abs(self.kept[stretch][0] - middle):
             self.kept[stretch] = (seconds, thing)

@@ -42,9 +42,10 @@ class Guess:
     @property
     def modality(self) -> Modality | None:
         """The part of an item that is lost if the file cannot be decoded; None if that is not known."""
-        if self.kind is Kind.FILM:
-            return Modality.AUDIO if self.format.startswith("audio/") else Modality.VIDEO
-        return {Kind.PICTURE: Modality.IMAGE, Kind.TEXT: Modality.TEXT}.get(self.kind)
+        if self.kind is Kind.TEXT:
+            return Modality.TEXT
+        major = self.format.partition("/")[0]
+        return {"image": Modality.IMAGE, "video": Modality.VIDEO, "audio": Modality.AUDIO}.get(major)
 
 
 PICTURES = frozenset(

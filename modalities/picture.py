@@ -65,6 +65,7 @@ def read_picture(data: bytes, side: int, pixels: int, frames: int, looked_throug
     Raises:
         UndecodableError: not a picture, over a limit, or broken before the first frame.
     """
+    Image.MAX_IMAGE_PIXELS = pixels  # Pillow's own check also sees frames and pictures inside pictures
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -107,6 +108,8 @@ def _check_size(picture: Image.Image, pixels: int) -> None:
 def _failure(error: Exception) -> Failure:
     if isinstance(error, UndecodableError):
         return error.failure
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return Failure(Outcome.ERROR, f"declares more pixels than the limit of {Image.MAX_IMAGE_PIXELS:,}")
     if isinstance(error, MemoryError):
         return Failure(Outcome.ERROR, "out of memory")
     return Failure(Outcome.ERROR, f"broken picture: {error or type(error).__name__}")

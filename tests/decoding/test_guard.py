@@ -142,7 +142,7 @@ def test_an_item_that_needs_too_much_memory_is_lost_alone(
     limits: DecodeLimits, sampling: Sampling, small: Item, tmp_path: Path
 ) -> None:
     large = Item("large", files=(written(tmp_path / "l.png", saved(Image.new("RGB", (7_900, 7_900)), "PNG")),))
-    with GuardedDecoder(replace(limits, decoder_memory_bytes=400 << 20), sampling) as guard:
+    with GuardedDecoder(replace(limits, decoder_memory_bytes=300 << 20), sampling) as guard:
         before, culprit, after = guard([small, large, small])
     assert before.pictures
     assert after.pictures
@@ -190,7 +190,7 @@ def test_the_decoder_ends_with_its_parent(small: Item, limits: DecodeLimits, sam
 def test_a_decoder_that_cannot_start_is_the_machines_fault_and_no_items(
     limits: DecodeLimits, sampling: Sampling, small: Item, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PYTHONHOME", "/nowhere")
+    monkeypatch.setattr(sys, "executable", "/bin/false")
     with GuardedDecoder(limits, sampling) as guard, pytest.raises(RuntimeError, match="cannot start"):
         guard([small])
 

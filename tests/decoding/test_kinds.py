@@ -104,6 +104,12 @@ def test_what_nobody_reads_is_unsupported_and_has_no_part(decode: Decode) -> Non
         decoded = decode(thing_bin=data)
         assert [failure.outcome for failure in decoded.unreadable] == [Outcome.UNSUPPORTED]
         assert not decoded.parts
+    for name, data in {
+        "heic": b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
+        "midi": b"MThd\0\0\0\6\0\1\0\1\1\xe0MTrk",
+    }.items():
+        failures = decode(**{f"a_{name}": data}).failures
+        assert [failure.outcome for failure in failures.values()] == [Outcome.UNSUPPORTED], name
 
 
 def test_an_empty_file_is_an_error(decode: Decode) -> None:
