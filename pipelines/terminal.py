@@ -60,17 +60,16 @@ def _verdict(explanation: Explanation) -> Text:
 
 
 def _ballots(evidence: Sequence[Evidence], labels: Sequence[str]) -> Table:
+    shown = labels if any(one.probabilities for one in evidence) else ()
     table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("expert")
-    table.add_column("outcome")
-    for label in labels:
-        table.add_column(label, no_wrap=True)
+    for name in ("expert", "outcome", *shown):
+        table.add_column(Text(name), no_wrap=True)
     table.add_column("CPU", justify="right", no_wrap=True)
     table.add_column("reason", overflow="fold")
     for one in evidence:
-        bars = _bars(one, len(labels))
+        bars = _bars(one, len(shown))
         seconds = f"{one.seconds * 1_000:.0f} ms"
-        table.add_row(printable(one.expert), _outcome(one, labels), *bars, seconds, printable(one.reason))
+        table.add_row(Text(printable(one.expert)), _outcome(one, labels), *bars, seconds, Text(printable(one.reason)))
     return table
 
 

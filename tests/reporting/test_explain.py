@@ -176,3 +176,10 @@ def test_printable_spells_out_what_steers_and_keeps_languages() -> None:
 )
 def test_times_are_written_as_people_do(seconds: float, long: str, moment: str) -> None:
     assert (duration(seconds), clock(seconds)) == (long, moment)
+
+
+def test_words_in_square_brackets_are_no_style(job: Job) -> None:
+    broken = job.silent("[bold]image[/bold]", Outcome.ERROR, "[/] closes [nothing]")
+    words = shown(render(explain(finished(job, job.record("[red]a", broken, text="[link=x]y[/link]")), "a")))
+    assert {"[bold]image[/bold]", "[red]a", "[link=x]y[/link]"} <= set(words.split())
+    assert "[/] closes [nothing]" in words
