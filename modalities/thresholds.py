@@ -1,0 +1,112 @@
+"""Each tag a value, each rating a threshold: the rule that large image sites run in production.
+
+Two tables: for the tags that an item came with, and for those of taggers that look at its
+pictures. Their scores mean different things, so they are never added; the more severe speaks.
+
+Legend for shapes:  F = frames of an item, N = tags of all taggers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from capitoline.modalities.schema import Decoded, Evidence, Frame, Modality, Outcome, Span, Tag
+from capitoline.modalities.shielded import shielded
+from capitoline.modalities.tag_tables import Tables, normalised
+from capitoline.modalities.tagger import Tagger
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What one table says about an item."""
+
+    severity: int | None = None
+    """None if it cannot tell."""
+    reason: str = ""
+    """Why it cannot; empty if there was nothing to look at."""
+    tags: tuple[Tag, ...] = ()
+    """Those that the table knows."""
+    spans: tuple[Span, ...] = ()
+    """Of a film, the frame in which each of its tags was surest."""
+
+
+class TagThresholds:
+    """Rates an item by its own tags and by those of the taggers, on the labels of the tables.
+
+    A table may alarm on part of what it sees, but it never reassures on part: the mildest
+    rating needs every given tag to be known, and taggers, who see only what they were trained
+    to see, cannot give it at all.
+    """
+
+    modality: Modality | None = Modality.TAGS
+
+    def __init__(self, tables: Tables, taggers: Sequence[Tagger] = (), name: str = "thresholds") -> None:
+        self.name = name
+        self.labels = tables.labels
+        self._tables = tables
+        self._taggers = tuple(taggers)
+        self._names = [name for tagger in self._taggers for name in tagger.names]
+        content = [tables.model_dump_json(), *(tagger.digest for tagger in taggers)]
+        self.digest = hashlib.sha256("\n".join(content).encode()).hexdigest()
+        """SHA-256 of the tables and the taggers' weights."""
+
+    def __call__(self, items: Sequence[Decoded]) -> list[Evidence]:
+        """One evidence an item, in order, without probabilities: a table has none."""
+        return shielded(self, self._rate, items, self._sees, [Modality.TAGS, Modality.IMAGE, Modality.VIDEO])
+
+    def _sees(self, item: Decoded) -> bool:
+        return bool(item.tags or (self._taggers and (item.pictures or item.film)))
+
+    def _rate(self, items: Sequence[Decoded]) -> list[Evidence]:
+        given = [self._of_given(item.tags or ()) for item in items]
+        found = self._of_pictures([[*item.pictures, *item.film] for item in items])
+        return [self._evidence(*opinions) for opinions in zip(given, found, strict=True)]
+
+    def _evidence(self, *opinions: Opinion) -> Evidence:
+        tags = tuple(tag for one in opinions for tag in one.tags)
+        spans = tuple(span for one in opinions for span in one.spans)
+        severities = [one.severity for one in opinions if one.severity is not None]
+        if severities:
+            return Evidence(self.name, self.modality, Outcome.RATED, severity=max(severities), spans=spans, tags=tags)
+        reason = "; ".join(one.reason for one in opinions if one.reason)
+        return Evidence(self.name, self.modality, Outcome.ABSTAINED, reason, spans=spans, tags=tags)
+
+    def _of_given(self, names: Sequence[str]) -> Opinion:
+        table = self._tables.given
+        tags = [Tag(name, 1.0) for name in dict.fromkeys(map(normalised, names))]
+        known = tuple(filter(table.knows, tags))
+        severity = table.severity(known)
+        if severity == 0 and len(known) < len(tags):
+            return Opinion(None, "mild as far as the table knows its tags" if known else "no tag of the table", known)
+        return Opinion(severity, tags=known) if known else Opinion()
+
+    def _of_pictures(self, films: Sequence[Sequence[Frame]]) -> list[Opinion]:
+        """An opinion on each item's frames, which go to each tagger all together."""
+        if not self._taggers:
+            return [Opinion()] * len(films)
+        pictures = [frame.pixels for frames in films for frame in frames]
+        scores = np.concatenate([tagger(pictures) for tagger in self._taggers], axis=1)
+        ends = np.cumsum([len(frames) for frames in films])[:-1]
+        return [self._of_frames(*one) for one in zip(films, np.split(scores, ends), strict=True)]
+
+    def _of_frames(self, frames: Sequence[Frame], scores: npt.NDArray[np.float32]) -> Opinion:
+        """Of each tag the surest of (F, N) scores: an average would hide one frame among many."""
+        if not frames:
+            return Opinion()
+        table = self._tables.tagger
+        surest = scores.argmax(axis=0)
+        found = [
+            (Tag(name, float(scores[row, column])), frames[row])
+            for column, (name, row) in enumerate(zip(self._names, surest, strict=True))
+        ]
+        known = tuple(tag for tag, _ in found if table.knows(tag))
+        spans = [Span(frame.seconds, frame.seconds, tag.name) for tag, frame in found if table.knows(tag)]
+        severity = table.severity(known)
+        if severity == 0:
+            return Opinion(None, "the taggers found nothing, which does not make it mild", known)
+        return Opinion(severity, tags=known, spans=tuple(spans) if len(frames) > 1 else ())
