@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 
+from capitoline.modalities.rwkv.trie import Cut, cutter
+
 VOCABULARY = 65_536
 """Rows of the embedding in models with this tokenizer; ids above 65,529 are never produced."""
 
@@ -16,7 +18,7 @@ class WorldTokenizer:
 
     def __init__(self) -> None:
         self._tokens = read_vocabulary()
-        self._prefixes = _prefixes(self._tokens)
+        self._cut = _world_cutter()
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text, of any code points (lone surrogates are encoded as they are)."""
@@ -24,13 +26,7 @@ class WorldTokenizer:
 
     def encode_bytes(self, source: bytes) -> list[int]:
         """Ids of any bytes, UTF-8 or not."""
-        ids = []
-        position = 0
-        while position < len(source):
-            token = self._longest(source, position)
-            ids.append(token)
-            position += len(self._tokens[token])
-        return ids
+        return self._cut(source)
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
         """The bytes of these tokens. Raises ValueError for an id outside the vocabulary."""
@@ -43,14 +39,10 @@ class WorldTokenizer:
         """The text of these tokens; bytes that are not UTF-8 become U+FFFD."""
         return self.decode_bytes(ids).decode("utf-8", "replace")
 
-    def _longest(self, source: bytes, position: int) -> int:
-        end, longest = position + 1, 0
-        while (token := self._prefixes.get(source[position:end])) is not None:
-            longest = token or longest
-            end += 1
-            if end > len(source):
-                break
-        return longest
+
+@cache
+def _world_cutter() -> Cut:
+    return cutter(read_vocabulary())
 
 
 @cache
@@ -69,16 +61,6 @@ def read_vocabulary() -> dict[int, bytes]:
         if len(token) != int(length):
             raise ValueError(f"the World vocabulary is damaged at token {number}; reinstall the package `rwkv`")
     return tokens
-
-
-def _prefixes(tokens: dict[int, bytes]) -> dict[bytes, int]:
-    """Every beginning of a token: the id of the token it is, or 0."""
-    prefixes: dict[bytes, int] = {}
-    for token in tokens.values():
-        for end in range(1, len(token)):
-            prefixes.setdefault(token[:end], 0)
-    prefixes.update({token: number for number, token in tokens.items()})
-    return prefixes
 
 
 def _parse(literal: str) -> bytes:

@@ -69,8 +69,8 @@ def test_a_head_size_without_kernels_gives_the_same_results_through_the_model() 
 def test_cutting_texts_anywhere_changes_nothing(model: RWKV7, name: str) -> None:
     forward = forwards(model)[name]
     source = random.Random(0)
-    for _ in range(10):
-        texts = [[source.randrange(1, 500) for _ in range(source.randrange(60))] for _ in range(4)]
+    for _ in range(3):
+        texts = [[source.randrange(1, 500) for _ in range(source.randrange(40))] for _ in range(4)]
         whole, after = forward(*pack(texts), None)
         cuts = [sorted(source.randrange(len(text) + 1) for _ in range(3)) for text in texts]
         pieces: list[list[Tensor]] = [[] for _ in texts]
