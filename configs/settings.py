@@ -182,7 +182,7 @@ DeciderSettings = Annotated[VoterSettings | MeanSettings, Field(discriminator="k
 
 
 class Running(Strict):
-    """How the graph runs. Nothing here changes a rating, so a resumed job may change it."""
+    """How the graph runs. Nothing here changes a rating; all but the shards may change when a job is resumed."""
 
     where: Literal["auto", "process", "ray"] = "auto"
     """`auto`: in this process below `process_items` items, else on Ray."""

@@ -78,11 +78,12 @@ def _tags(chosen: Any) -> tuple[Expert, tuple[str, ...]]:
 
 
 def _thresholds(chosen: Any) -> tuple[Expert, tuple[str, ...]]:
+    from capitoline.modalities.tag_tables import load_tables
     from capitoline.modalities.tagger import TAGGERS
-    from capitoline.modalities.thresholds import TagThresholds, read_table
+    from capitoline.modalities.thresholds import TagThresholds
 
-    table = read_table(table_path(chosen.table))
-    return TagThresholds(table, [TAGGERS[name]() for name in chosen.taggers], chosen.name), table.labels
+    tables = load_tables(table_path(chosen.table))
+    return TagThresholds(tables, [TAGGERS[name]() for name in chosen.taggers], chosen.name), tables.labels
 
 
 def _image(chosen: Any) -> tuple[Expert, tuple[str, ...]]:
@@ -93,11 +94,11 @@ def _image(chosen: Any) -> tuple[Expert, tuple[str, ...]]:
 
 
 def _ocr(chosen: Any) -> tuple[Expert, tuple[str, ...]]:
-    from capitoline.modalities.ocr import PictureText
+    from capitoline.modalities.ocr import PictureText, Reader
     from capitoline.modalities.trunk import load_text_rater
 
     rater = load_text_rater(chosen.weights)
-    return PictureText(rater, chosen.minimum_words, chosen.name), rater.labels
+    return PictureText(Reader(), rater, chosen.minimum_words, chosen.name), rater.labels
 
 
 def _audio(chosen: Any) -> tuple[Expert, tuple[str, ...]]:
@@ -126,7 +127,7 @@ KINDS: Mapping[str, Kind] = {
     "text": Kind((Modality.TEXT,), _text, _weights_of),
     "tags": Kind((Modality.TAGS,), _tags, _weights_of),
     "thresholds": Kind(
-        (Modality.TAGS, Modality.IMAGE),
+        (Modality.TAGS, Modality.IMAGE, Modality.VIDEO),
         _thresholds,
         lambda chosen: (sha256(table_path(chosen.table)), *(TAGGER_DIGESTS[name] for name in chosen.taggers)),
     ),

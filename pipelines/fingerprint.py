@@ -29,7 +29,7 @@ class Fingerprint:
     weights: Mapping[str, str]
     """Digest of each expert's weights and tables, by expert name."""
     settings: Mapping[str, Any]
-    """All but `running`, which changes no rating."""
+    """All but where and how fast it runs."""
 
     def write(self, out: Path) -> None:
         text = json.dumps(asdict(self), indent=2, sort_keys=True)
@@ -54,6 +54,7 @@ def read_fingerprint(out: Path) -> Fingerprint | None:
 def fingerprint(settings: Settings, manifest: str, items: int, shards: int, weights: Mapping[str, str]) -> Fingerprint:
     """The fingerprint of a job about to run."""
     kept = settings.model_dump(mode="json", exclude={"running": True, "experts": {"__all__": {"placement"}}})
+    kept["running"] = settings.running.model_dump(include={"shard_items", "shard_bytes"})
     return Fingerprint(version("capitoline"), items, shards, manifest, dict(weights), kept)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ import pyarrow as pa
 from capitoline.configs.settings import Settings
 from capitoline.modalities.schema import File, Item
 from capitoline.pipelines.assembly import build_decoder
-from capitoline.pipelines.job import Job, Progress, Request, silent
+from capitoline.pipelines.job import SPOOL, Job, Progress, Request, silent
 from capitoline.pipelines.report.page import Thumbnail, write_report
 from capitoline.pipelines.report.summary import Summary, write_summary
 from capitoline.pipelines.report.tally import summarize
@@ -64,6 +65,7 @@ def rate_request(request: Request, settings: Settings, progress: Progress = sile
         write_report(request.out, summary, thumbnail)
     if jsonl:
         _write_jsonl(request.out)
+    shutil.rmtree(request.out / SPOOL, ignore_errors=True)  # the thumbnails were its last readers
     return summary
 
 

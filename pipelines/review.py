@@ -30,6 +30,7 @@ class Reviewed:
         verdict = self._decide(item, evidence)
         found = [
             self._unrated(verdict),
+            self._reservation(verdict),
             self._disagreement(verdict),
             self._margin(verdict),
             self._label(verdict),
@@ -40,6 +41,12 @@ class Reviewed:
 
     def _unrated(self, verdict: Verdict) -> str:
         return f"{UNRATED}: no expert could rate it" if verdict.severity is None else ""
+
+    def _reservation(self, verdict: Verdict) -> str:
+        """A rating that rests only on experts who could not look at everything needs a second look."""
+        rated = [one for one in verdict.evidence if one.severity is not None]
+        reserved = [f"{one.expert}: {one.reason}" for one in rated if one.reason]
+        return "; ".join(reserved) if reserved and len(reserved) == len(rated) else ""
 
     def _disagreement(self, verdict: Verdict) -> str:
         ballots = [one.severity for one in verdict.evidence if one.severity is not None]

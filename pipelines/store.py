@@ -104,10 +104,14 @@ class Store:
         return {int(path.stem.removeprefix("part-")) for path in (self.out / "ratings").glob("part-*.parquet")}
 
     def commit(self, shard: int, records: Sequence[Record]) -> None:
-        """Writes a shard, its ratings last. Raises OSError (a full disk) with nothing half-committed."""
-        evidence = [_evidence_row(record.verdict.item_id, one) for record in records for one in record.verdict.evidence]
-        self._write("evidence", shard, evidence)
-        self._write("ratings", shard, [_rating_row(record) for record in records])
+        """Writes a shard, its ratings last. In a shard that is there already, the rows of these items
+        are replaced where they stand and the others kept.
+
+        Raises:
+            OSError: it cannot be written (a full disk); the shard stays as it was.
+        """
+        self._write("evidence", shard, {record.item.id: _evidence_rows(record) for record in records})
+        self._write("ratings", shard, {record.item.id: [_rating_row(record)] for record in records})
 
     def ratings(self, shard: int) -> pa.Table:
         return pq.read_table(self.part("ratings", shard), schema=RATINGS)
@@ -115,19 +119,17 @@ class Store:
     def evidence(self, shard: int) -> pa.Table:
         return pq.read_table(self.part("evidence", shard), schema=EVIDENCE)
 
-    def replace(self, shard: int, records: Sequence[Record]) -> None:
-        """Puts new records in the place of the same items' old ones in a committed shard."""
-        again = {record.item.id for record in records}
-        for table, rows in (
-            ("evidence", [_evidence_row(r.verdict.item_id, one) for r in records for one in r.verdict.evidence]),
-            ("ratings", [_rating_row(record) for record in records]),
-        ):
-            kept = [row for row in pq.read_table(self.part(table, shard)).to_pylist() if row["item_id"] not in again]
-            self._write(table, shard, kept + rows)
+    def failed(self, shard: int) -> set[str]:
+        """Ids of the items of a committed shard of which some part could not be read or rated."""
+        rows = pq.read_table(self.part("ratings", shard), columns=["item_id", "failed"]).to_pylist()
+        return {row["item_id"] for row in rows if row["failed"]}
 
-    def _write(self, table: str, shard: int, rows: list[dict[str, Any]]) -> None:
-        data = pa.Table.from_pylist(rows, schema=self._tables[table])
-        write_atomically(self.part(table, shard), lambda path: pq.write_table(data, path, compression="zstd"))
+    def _write(self, table: str, shard: int, rows: Mapping[str, list[dict[str, Any]]]) -> None:
+        path = self.part(table, shard)
+        merged = {**_by_item(path), **rows} if path.exists() else rows
+        flat = [row for group in merged.values() for row in group]
+        data = pa.Table.from_pylist(flat, schema=self._tables[table])
+        write_atomically(path, lambda temporary: pq.write_table(data, temporary, compression="zstd"))
 
 
 def read_ratings(out: Path) -> Iterator[pa.Table]:
@@ -177,6 +179,14 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def _by_item(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """The rows of a part, by item, in their order."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in pq.read_table(path).to_pylist():
+        groups.setdefault(row["item_id"], []).append(row)
+    return groups
+
+
 def _rating_row(record: Record) -> dict[str, Any]:
     verdict = record.verdict
     return {
@@ -197,6 +207,10 @@ def _rating_row(record: Record) -> dict[str, Any]:
         "notes": record.notes,
         "seconds": list(record.seconds.items()),
     }
+
+
+def _evidence_rows(record: Record) -> list[dict[str, Any]]:
+    return [_evidence_row(record.item.id, one) for one in record.verdict.evidence]
 
 
 def _evidence_row(item_id: str, evidence: Evidence) -> dict[str, Any]:

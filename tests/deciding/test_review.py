@@ -54,3 +54,9 @@ def test_chosen_labels_always_go_to_review_and_must_be_on_the_scale() -> None:
     assert "always" in voter(ReviewPolicy(labels=("XXX",)))(ITEM, [ballot("a", 4)]).review[0]
     with pytest.raises(ValueError, match="not on the scale"):
         voter(ReviewPolicy(labels=("NC-17",)))
+
+
+def test_a_rating_that_rests_only_on_reservations_goes_to_review() -> None:
+    reserved = Evidence("video", Modality.VIDEO, Outcome.RATED, severity=0, reason="gore was not looked for")
+    assert voter(ReviewPolicy())(ITEM, [reserved]).review == ("video: gore was not looked for",)
+    assert not voter(ReviewPolicy())(ITEM, [reserved, ballot("audio", 0)]).needs_review
