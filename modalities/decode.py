@@ -45,6 +45,13 @@ class Decoder:
             parts.add(file)
         return parts.decoded()
 
+    def digest(self, item: Item) -> Decoded:
+        """The item with its files read and digested and none decoded: for one that no decoder survived."""
+        parts = _Parts(item, self.limits, self.sampling)
+        for file in item.files:
+            parts.add(file, digest_only=True)
+        return parts.decoded()
+
 
 class _Parts:
     """What was gathered of one item so far."""
@@ -63,14 +70,15 @@ class _Parts:
         self._notes: list[str] = []
         self._add_own()
 
-    def add(self, file: File) -> None:
-        """Reads and decodes one more file."""
+    def add(self, file: File, digest_only: bool = False) -> None:
+        """Reads, digests and decodes one more file."""
         guess: Guess | None = None
         try:
             data = read_file(file, self._limits.file_bytes, self._limits.archive_ratio)
             self._update(b"file", data)
-            guess = self._guess(data, file.name)
-            self._decode(data, guess)
+            if not digest_only:
+                guess = self._guess(data, file.name)
+                self._decode(data, guess)
         except UndecodableError as error:
             self._fail(file, guess, error.failure)
         except MemoryError:

@@ -46,10 +46,11 @@ def _own_output() -> BinaryIO:
 
 
 def _answer(line: bytes, decoder: Decoder, answers: BinaryIO) -> None:
-    for item in load_items(line):
+    items, digest_only = load_items(line)
+    for item in items:
         started = time.process_time()
         signal.alarm(math.ceil(decoder.limits.item_seconds) + GRACE_SECONDS)
-        decoded = decoder.decode(item)
+        decoded = decoder.digest(item) if digest_only else decoder.decode(item)
         signal.alarm(0)
         for chunk in dump_decoded(decoded, time.process_time() - started):
             answers.write(chunk)

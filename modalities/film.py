@@ -47,6 +47,9 @@ class Film:
     frames: tuple[Frame, ...] = ()
     sound: npt.NDArray[np.int16] | None = None
     duration: float | None = None
+    """Seconds to the end of the last packet or sample."""
+    reached: float = 0.0
+    """Seconds to the end of the last packet of the pictures alone."""
     cut: bool = False
     """Whether the sound was longer than its limit."""
     covers: tuple[bytes, ...] = ()
@@ -77,13 +80,13 @@ def read_film(data: bytes, limits: FilmLimits) -> Film:
         declared = _declared_seconds(container)
         exact = container.format.name not in LENGTH_GUESSED
     film = _read(data, declared or _measured_seconds(data, limits), limits)
-    reached = film.duration or 0.0
-    if _apart(reached, declared) and film.frames:
+    if film.frames and _apart(film.reached, declared):
         # It lied about its length, so the frames are not spread over it: all in the first stretch, or the last.
-        film = _read(data, reached, limits)
-    if exact and reached < declared and _apart(reached, declared) and not film.cut:
-        reason = f"ends after {reached:.1f} of the {declared:.1f} seconds that it declares"
-        part = Modality.VIDEO if film.frames else Modality.AUDIO
+        film = _read(data, film.reached, limits)
+    duration = film.duration or 0.0
+    if exact and duration < declared and _apart(duration, declared) and not film.cut:
+        part = Modality.VIDEO if film.frames or Modality.VIDEO in film.failures else Modality.AUDIO
+        reason = f"ends after {duration:.1f} of the {declared:.1f} seconds that it declares"
         film.failures.setdefault(part, Failure(Outcome.ERROR, reason))
     return film
 
@@ -153,9 +156,12 @@ class _Pass:
         self._demux()
         frames = self._seen()
         sound = self._heard()
-        reached = self._strip.reached if self._strip else len(sound) / SAMPLE_RATE if sound is not None else None
+        reached = self._strip.reached if self._strip else 0.0
+        duration = max(reached, 0.0 if sound is None else sound.size / SAMPLE_RATE)
         cut = self._track is not None and self._track.cut
-        return Film(frames, sound, reached, cut, tuple(self._covers), self._failures, tuple(self._notes))
+        return Film(
+            frames, sound, duration or None, reached, cut, tuple(self._covers), self._failures, tuple(self._notes)
+        )
 
     def _demux(self) -> None:
         streams = [stream for stream in (self._film, self._sound, *self._cover_streams) if stream is not None]

@@ -26,7 +26,9 @@ from capitoline.modalities.schema import Frame
 from capitoline.modalities.soundtrack import PACKET_ERRORS, message
 
 WHOLE_PIXELS = 15 * 30 * 1280 * 720
-"""15 seconds of 720p at 30 frames a second, about a second of work: decoded whole, or spent on seeks."""
+"""15 seconds of 720p at 30 frames a second, about a second of work: a film of so much is decoded whole."""
+SOUGHT_PIXELS = 4 * WHOLE_PIXELS
+"""What may be decoded on the way from a key packet to the frames sought behind it."""
 ASPECT = 4
 """A frame's longer side is at most so many times the side asked for."""
 RATES = (0.1, 240.0)
@@ -96,7 +98,8 @@ class FilmStrip:
         self._whole = duration * self._clock.rate * self._context.width * self._context.height <= WHOLE_PIXELS
         self._packets: Nearest[av.Packet[VideoStream]] = Nearest(duration, count)
         self._frames: Nearest[VideoFrame] = Nearest(duration, count)
-        self._sparse = count // 2
+        self._fewest = count // 2
+        self._unseen = ""
         self._key_times: list[float] = []
         self._reformatter = VideoReformatter()
         self._tried = self._broken = 0
@@ -127,15 +130,17 @@ class FilmStrip:
             if time.monotonic() < deadline:
                 shots += [Frame(self._pixels(frame), seconds) for frame in self._decode([packet, None])[:1]]
                 self._context.flush_buffers()
-        if not self._whole and len(shots) < self._sparse:
+        if not self._whole and len(shots) < self._fewest:
             shots += self._sought(container, self._packets.missing(), deadline)
+            if len(shots) < self._fewest:
+                self._unseen = f"only {len(shots)} moments of {self.reached:.0f} seconds of film could be seen"
         return tuple(sorted(shots, key=lambda shot: shot.seconds))
 
     def failure(self) -> str:
         """Why a part of the film was not seen; empty if it was. One lost packet spoils frames up to the next key."""
         if self._broken:
             return f"{self._broken:,} of {self._tried:,} film packets could not be decoded: {self._reason}"
-        return ""
+        return self._unseen
 
     def _decode(self, packets: Sequence[av.Packet[VideoStream] | None]) -> list[VideoFrame]:
         self._tried += 1
@@ -153,7 +158,7 @@ class FilmStrip:
     def _sought(self, container: InputContainer, middles: Sequence[float], deadline: float) -> list[Frame]:
         """Frames at these times: one seek to each key packet that precedes some, then forward over them."""
         shots: list[Frame] = []
-        budget = WHOLE_PIXELS
+        budget = SOUGHT_PIXELS
         for _, group in itertools.groupby(middles, key=lambda middle: bisect_right(sorted(self._key_times), middle)):
             wanted = list(group)
             try:

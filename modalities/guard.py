@@ -15,6 +15,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from types import TracebackType
 
 from capitoline.modalities.limits import DecodeLimits, Sampling
@@ -81,19 +82,34 @@ class GuardedDecoder:
                 self._end()
                 crashes = crashes + 1 if len(done) == before else 1
                 if crashes == ATTEMPTS or isinstance(error, _StalledError):
-                    done.append(_lost(items[len(done)], str(error)))
+                    done.append(self._lost(items[len(done)], str(error)))
                     crashes = 0
         return done
 
     def _decode_into(self, done: list[Decoded], items: Sequence[Item]) -> None:
         """Decodes the items that are not done, and appends each as it comes."""
-        if self._process is None:
-            self._process = _Process(self._limits, self._sampling)
-        self._process.send(dump_items(list(items[len(done) :])))
+        process = self._running()
+        process.send(dump_items(items[len(done) :]))
         while len(done) < len(items):
-            decoded, seconds = self._process.receive(items[len(done)], self._limits.item_seconds)
+            decoded, seconds = process.receive(items[len(done)], self._limits.item_seconds)
             self.cpu_seconds += seconds
             done.append(decoded)
+
+    def _lost(self, item: Item, reason: str) -> Decoded:
+        """An item that could not be decoded, digested at least, if reading it ends."""
+        failure = Failure(Outcome.ERROR, reason)
+        try:
+            process = self._running()
+            process.send(dump_items([item], digest_only=True))
+            digested, _ = process.receive(item, self._limits.item_seconds)
+        except _EndedError:
+            self._end()
+            return Decoded(item, digest="", text=item.text, tags=item.tags, unreadable=(failure,))
+        return replace(digested, unreadable=(*digested.unreadable, failure))
+
+    def _running(self) -> _Process:
+        self._process = self._process or _Process(self._limits, self._sampling)
+        return self._process
 
     def _end(self) -> None:
         if self._process is not None:
@@ -176,7 +192,3 @@ def _environment() -> dict[str, str]:
     """This process's, with its import path, however it came by it, and one thread for numerical libraries."""
     path = os.pathsep.join(entry for entry in sys.path if entry)
     return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-
-
-def _lost(item: Item, reason: str) -> Decoded:
-    return Decoded(item, digest="", text=item.text, tags=item.tags, unreadable=(Failure(Outcome.ERROR, reason),))

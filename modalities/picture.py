@@ -69,7 +69,7 @@ def read_picture(data: bytes, side: int, pixels: int, frames: int, looked_throug
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        picture = _open(data, pixels)
+        picture = _open(data)
         seen: list[Frame] = []
         try:
             count = getattr(picture, "n_frames", 1) if picture.format in PAGED else 1
@@ -89,15 +89,13 @@ def read_picture(data: bytes, side: int, pixels: int, frames: int, looked_throug
     return Picture(tuple(seen))
 
 
-def _open(data: bytes, pixels: int) -> Image.Image:
+def _open(data: bytes) -> Image.Image:
     try:
-        picture = Image.open(io.BytesIO(data), formats=FORMATS)
+        return Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError as error:
         raise UndecodableError("not a picture, though it begins like one") from error
     except Exception as error:
         raise UndecodableError(_failure(error).reason) from error
-    _check_size(picture, pixels)
-    return picture
 
 
 def _check_size(picture: Image.Image, pixels: int) -> None:

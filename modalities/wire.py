@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -38,13 +38,14 @@ def load_limits(line: bytes) -> tuple[DecodeLimits, Sampling]:
     return DecodeLimits(**limits), Sampling(**sampling)
 
 
-def dump_items(items: list[Item]) -> bytes:
-    """Items as one line of JSON."""
-    return json.dumps([asdict(item) for item in items]).encode() + b"\n"
+def dump_items(items: Sequence[Item], digest_only: bool = False) -> bytes:
+    """A request as one line of JSON: to decode the items, or only to digest them."""
+    return json.dumps([digest_only, [asdict(item) for item in items]]).encode() + b"\n"
 
 
-def load_items(line: bytes) -> list[Item]:
-    return [_item(**fields) for fields in json.loads(line)]
+def load_items(line: bytes) -> tuple[list[Item], bool]:
+    digest_only, items = json.loads(line)
+    return [_item(**fields) for fields in items], bool(digest_only)
 
 
 def dump_decoded(decoded: Decoded, seconds: float) -> Iterator[bytes | memoryview]:

@@ -81,6 +81,14 @@ def test_sparse_key_packets_are_filled_by_exact_seeks(monkeypatch: pytest.Monkey
         assert exact.seconds == pytest.approx(naive.seconds, abs=0.11)
 
 
+def test_a_film_most_of_which_would_cost_too_much_to_see_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    sparse = film(shades(80), key_every=80)
+    monkeypatch.setattr(filmstrip, "WHOLE_PIXELS", 0)
+    monkeypatch.setattr(filmstrip, "SOUGHT_PIXELS", 20 * 96 * 64)
+    seen = read(sparse, frames=8)
+    assert seen.failures[Modality.VIDEO].reason == f"only {len(seen.frames)} moments of 8 seconds of film could be seen"
+
+
 def test_a_film_that_lies_about_its_length_is_still_seen_to_its_end() -> None:
     honest = film(shades(80))
     at = honest.index(DURATION) + len(DURATION)

@@ -94,6 +94,7 @@ def test_an_item_that_takes_too_long_is_lost_alone(
     assert after.pictures
     assert culprit.unreadable[0].outcome is Outcome.ERROR
     assert culprit.unreadable[0].reason == "took longer than 0.5 seconds"
+    assert culprit.digest == Decoder(limits, sampling).digest(slow).digest, "known all the same"
 
 
 def test_a_decoder_that_stalls_is_replaced(limits: DecodeLimits, sampling: Sampling, small: Item) -> None:
@@ -173,7 +174,7 @@ def test_the_decoder_ends_with_its_parent(small: Item, limits: DecodeLimits, sam
         "from capitoline.modalities.guard import GuardedDecoder\n"
         "from capitoline.modalities.wire import load_items, load_limits\n"
         "guard = GuardedDecoder(*load_limits(sys.stdin.buffer.readline()))\n"
-        "guard(load_items(sys.stdin.buffer.readline()))\n"
+        "guard(load_items(sys.stdin.buffer.readline())[0])\n"
         "print(guard._process.pid, flush=True)\n"
         "os.kill(os.getpid(), 9)\n"
     )
@@ -207,7 +208,7 @@ def test_neither_side_of_the_guard_needs_torch_and_the_near_side_no_decoder() ->
 
 def test_items_and_decoded_items_survive_the_wire(data: Path, limits: DecodeLimits, sampling: Sampling) -> None:
     items = corrupt_items(data)[:40]
-    assert load_items(dump_items(items)) == items
+    assert load_items(dump_items(items)) == (items, False)
     for decoded in Decoder(limits, sampling)(items):
         sent = io.BytesIO(b"".join(dump_decoded(decoded, 1.5)))
         received, seconds = load_decoded(decoded.item, sent.read)

@@ -128,7 +128,7 @@ def test_a_picture_that_declares_too_many_pixels_is_refused_from_its_header() ->
     data = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
     with pytest.raises(UndecodableError, match="declares more pixels than the limit of 64,000,000"):
         read(data + struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT")))
-    with pytest.raises(UndecodableError, match="declares 200 × 100 pixels, over the limit of 10,000"):
+    with pytest.raises(UndecodableError, match="declares more pixels than the limit of 10,000"):
         read_picture(saved(scenery(200, 100), "PNG"), 352, 10_000, 8, 2_000)
 
 
