@@ -57,7 +57,8 @@ def class_weights(severities: npt.NDArray[np.int64], labels: int, balance: float
     """
     counts = np.bincount(severities, minlength=labels).astype(np.float64)
     raw = np.where(counts > 0, np.maximum(counts, 1.0) ** -balance, 0.0)
-    return (raw * counts.sum() / (raw * counts).sum()).astype(np.float32)
+    weights: npt.NDArray[np.float32] = (raw * counts.sum() / (raw * counts).sum()).astype(np.float32)
+    return weights
 
 
 def fit_temperature(logits: Tensor, severities: Tensor) -> float:
@@ -80,4 +81,5 @@ def decide(probabilities: npt.NDArray[np.float32], down_cost: float) -> npt.NDAr
     """
     quantile = down_cost / (1.0 + down_cost)
     cumulative = np.cumsum(probabilities, axis=-1, dtype=np.float64)[:, :-1]
-    return (cumulative < quantile).sum(axis=-1)
+    severities: npt.NDArray[np.int64] = (cumulative < quantile).sum(axis=-1)
+    return severities

@@ -59,7 +59,7 @@ class Ratings:
     @property
     def expected(self) -> npt.NDArray[np.float32]:
         """(B,) expected severity: finer than the decided one, for ranking the parts of an item."""
-        return self.probabilities @ np.arange(self.probabilities.shape[1], dtype=np.float32)
+        return (self.probabilities @ np.arange(self.probabilities.shape[1])).astype(np.float32)
 
     def worst_of(self, owners: Sequence[int], count: int) -> Ratings:
         """Of the parts of each owner 0 … count-1, the one of the highest expected severity.
@@ -91,6 +91,11 @@ class RatingNetwork(nn.Module):
         """(T,) ids or (T, V) vectors, with offsets (B+1,) → pooled (B, 2C)."""
         hidden, _ = self.body(self.projector(inputs), offsets)
         return pool(hidden, offsets)
+
+    def head(self, name: str) -> OrdinalHead:
+        head = self.heads[name]
+        assert isinstance(head, OrdinalHead)
+        return head
 
 
 def pool(hidden: Tensor, offsets: Tensor) -> Tensor:
@@ -126,7 +131,7 @@ class SequenceRater:
         features = np.zeros((len(sequences), self.network.shape.features), np.float32)
         for rows in _runs([len(one) for one in sequences]):
             pooled = self.network(*pack([sequences[row] for row in rows]))
-            logits, pre_logits = self.network.heads[head](pooled)
+            logits, pre_logits = self.network.head(head)(pooled)
             probabilities[rows] = log_probabilities(logits).exp().numpy()
             features[rows] = pre_logits.numpy()
         return Ratings(probabilities, features, decide(probabilities, self.metadata["down_cost"]))

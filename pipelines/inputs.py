@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -60,7 +60,8 @@ class TextInputs:
         if draw is None:
             return parts[0]
         part = parts[draw.integers(len(parts))]
-        return part[(draw.random(len(part)) >= self._forget) | (part == BEGIN)]
+        kept: Array = part[(draw.random(len(part)) >= self._forget) | (part == BEGIN)]
+        return kept
 
     def metadata(self) -> dict[str, Any]:
         return {"window": self._window}
@@ -94,7 +95,8 @@ class ImageInputs:
 
     def sequence(self, example: Example, draw: np.random.Generator | None) -> Array:
         """(P, E) float32."""
-        return self._tokens[example.key].astype(np.float32)
+        tokens: Array = self._tokens[example.key].astype(np.float32)
+        return tokens
 
     def metadata(self) -> dict[str, Any]:
         return {"encoder": self._encoder.name, "encoder_sha256": self._encoder.digest}
@@ -120,8 +122,7 @@ class VideoInputs:
 
     def __init__(self, examples: Sequence[Example], settings: Training, data: Path) -> None:
         self._window, self._forget = settings.window, settings.forget
-        arrays = {one.source.archive: np.load(data / one.source.archive) for one in examples}
-        self._scores = {one.key: _scores_of(one, arrays[one.source.archive]) for one in examples}
+        self._scores = dict(zip((one.key for one in examples), frame_scores(examples, data), strict=True))
 
     def sequence(self, example: Example, draw: np.random.Generator | None) -> Array:
         """(window, 2 × channels) float32 over the whole film; in training over any stretch, some channels hidden."""
@@ -150,10 +151,19 @@ def hide_channels(draw: np.random.Generator, share: float) -> npt.NDArray[np.boo
     return known
 
 
-def _scores_of(example: Example, arrays: Any) -> npt.NDArray[np.float32]:
-    start, end = arrays["offsets"][example.index : example.index + 2]
-    scores: npt.NDArray[np.float32] = arrays["frames"][start:end].astype(np.float32)
+def frame_scores(examples: Sequence[Example], data: Path) -> list[npt.NDArray[np.float32]]:
+    """Of each example's clip the (frames, channels) scores."""
+    archives = {one.source.archive for one in examples}
+    arrays = {name: (loaded["frames"], loaded["offsets"]) for name in archives for loaded in [np.load(data / name)]}
+    scores = []
+    for example in examples:
+        frames, offsets = arrays[example.source.archive]
+        scores.append(frames[offsets[example.index] : offsets[example.index + 1]].astype(np.float32))
     return scores
 
 
-INPUTS = {"text": TextInputs, "image": ImageInputs, "video": VideoInputs}
+INPUTS: dict[str, Callable[[Sequence[Example], Training, Path], Inputs]] = {
+    "text": TextInputs,
+    "image": ImageInputs,
+    "video": VideoInputs,
+}

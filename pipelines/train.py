@@ -27,11 +27,12 @@ from rich.progress import Progress
 from torch import Tensor
 
 from capitoline.configs.training import Training, load_configuration
-from capitoline.modalities.heads import class_weights, decide, fit_temperature, log_probabilities, ordinal_loss
+from capitoline.modalities.heads import class_weights, fit_temperature, ordinal_loss
 from capitoline.modalities.sequence import RatingNetwork, Shape, network_metadata, pack
 from capitoline.modalities.weights import write_weights
 from capitoline.pipelines.card import write_card
 from capitoline.pipelines.dataset import Division, Example, read_examples
+from capitoline.pipelines.evaluate import rate_examples, severities_of
 from capitoline.pipelines.inputs import INPUTS, Inputs
 from capitoline.pipelines.metrics import Figures, measure
 from capitoline.pipelines.optimiser import cosine, make_optimiser, set_rate
@@ -67,8 +68,8 @@ def train(config_path: Path, out: Path, data: Path) -> Path:
     network = RatingNetwork(_shape(settings, corpus.inputs), heads, settings.network.dropout)
     best = _fit(network, corpus, settings, out)
     network.load_state_dict(best)
-    _calibrate(network, corpus, settings)
-    return _ship(network, corpus, settings, out)
+    _calibrate(network, corpus)
+    return _ship(network, corpus, settings, out, data)
 
 
 def _open_run(out: Path, settings: Training) -> None:
@@ -87,7 +88,7 @@ def _gather(settings: Training, data: Path) -> Corpus:
     if not all(part.values()):
         raise ValueError("training needs labelled rows of the splits train and val, and a share held out of train")
     weights = {
-        head: class_weights(_severities(rows), len(settings.labels), settings.balance)
+        head: class_weights(severities_of(rows), len(settings.labels), settings.balance)
         for head, rows in _by_head(part[Division.TRAIN]).items()
     }
     inputs = INPUTS[settings.kind](examples, settings, data)
@@ -155,7 +156,7 @@ def _step(
         pooled = network(inputs, offsets)
     loss = torch.zeros(())
     for head, rows in _rows_by_head(examples).items():
-        logits, _ = network.heads[head](pooled[rows])
+        logits, _ = network.head(head)(pooled[rows])
         chosen = [examples[row] for row in rows]
         loss = loss + _loss(logits, chosen, corpus.weights[head]) * len(rows) / len(examples)
     optimiser.zero_grad(set_to_none=True)
@@ -166,7 +167,7 @@ def _step(
 
 
 def _loss(logits: Tensor, examples: Sequence[Example], label_weights: npt.NDArray[np.float32]) -> Tensor:
-    severities = _severities(examples)
+    severities = severities_of(examples)
     weights = label_weights[severities] * np.array([one.source.weight for one in examples], np.float32)
     return ordinal_loss(logits, torch.from_numpy(severities), torch.from_numpy(weights))
 
@@ -178,7 +179,7 @@ def predict(network: RatingNetwork, inputs: Inputs, examples: Sequence[Example],
     parts = []
     for start in range(0, len(examples), batch):
         packed = pack([inputs.sequence(one, None) for one in examples[start : start + batch]])
-        parts.append(network.heads[head](network(*packed))[0])
+        parts.append(network.head(head)(network(*packed))[0])
     return torch.cat(parts)
 
 
@@ -190,56 +191,49 @@ def _selection_loss(network: RatingNetwork, corpus: Corpus) -> float:
     losses = []
     for head, examples in _by_head(corpus.selection).items():
         logits = predict(network, corpus.inputs, examples, head)
-        temperature = fit_temperature(logits, torch.from_numpy(_severities(examples)))
+        temperature = fit_temperature(logits, torch.from_numpy(severities_of(examples)))
         losses.append(_loss(logits / temperature, examples, np.ones(logits.shape[1] + 1, np.float32)).item())
     return float(np.mean(losses))
 
 
-def _calibrate(network: RatingNetwork, corpus: Corpus, settings: Training) -> None:
+def _calibrate(network: RatingNetwork, corpus: Corpus) -> None:
     for head, examples in _by_head(corpus.selection).items():
         logits = predict(network, corpus.inputs, examples, head)
-        network.heads[head].temperature.fill_(fit_temperature(logits, torch.from_numpy(_severities(examples))))
+        network.head(head).temperature.fill_(fit_temperature(logits, torch.from_numpy(severities_of(examples))))
 
 
-def _ship(network: RatingNetwork, corpus: Corpus, settings: Training, out: Path) -> Path:
-    """Round the tensors to bfloat16, report what the rounded network does, write weights and card."""
+def _ship(network: RatingNetwork, corpus: Corpus, settings: Training, out: Path, data: Path) -> Path:
+    """Write the weights in bfloat16, rate the validation rows with that very file, write figures and card."""
     tensors = {name: tensor.to(torch.bfloat16) for name, tensor in network.state_dict().items()}
-    network.load_state_dict(tensors)
-    figures = _report(network, corpus, settings)
+    tensors |= {name: torch.from_numpy(array) for name, array in corpus.inputs.tensors().items()}
     metadata: dict[str, Any] = {
         "kind": settings.kind,
         "labels": settings.labels,
         "down_cost": settings.down_cost,
         "seed": settings.seed,
         "sources": [source.model_dump(include={"file", "head", "licence"}) for source in settings.sources],
-        "validation": {name: asdict(one) for name, one in figures.items()},
         **network_metadata(network),
         **corpus.inputs.metadata(),
     }
-    extra = {name: torch.from_numpy(array) for name, array in corpus.inputs.tensors().items()}
     path = out / f"{settings.name}.safetensors"
-    write_weights(path, tensors | extra, metadata)
+    write_weights(path, tensors, metadata)
+    figures = _report(path, corpus, settings, data)
+    write_weights(path, tensors, metadata | {"validation": {name: asdict(one) for name, one in figures.items()}})
     write_card(out / f"{settings.name}.md", settings, metadata, figures, len(corpus.train))
-    _log(out, {"validation": metadata["validation"]})
     return path
 
 
-def _report(network: RatingNetwork, corpus: Corpus, settings: Training) -> dict[str, Figures]:
-    """Figures on the validation rows of each source."""
+def _report(path: Path, corpus: Corpus, settings: Training, data: Path) -> dict[str, Figures]:
+    """Figures on the validation rows of each source that has some."""
     figures = {}
     for source in settings.sources:
-        examples = [one for one in corpus.validation if one.source is source]
-        if not examples:
-            continue
-        probabilities = log_probabilities(predict(network, corpus.inputs, examples, source.head)).exp().numpy()
-        predicted = decide(probabilities, settings.down_cost)
-        name = f"{source.file.split('.')[0]} ({source.head})"
-        figures[name] = measure(_severities(examples), predicted, len(settings.labels), probabilities)
+        examples = [one for one in corpus.validation if one.source == source]
+        if examples:
+            ratings = rate_examples(settings.kind, path, examples, data)
+            name = f"{source.file.split('.')[0]} ({source.head})"
+            truth = severities_of(examples)
+            figures[name] = measure(truth, ratings.severities, len(settings.labels), ratings.probabilities)
     return figures
-
-
-def _severities(examples: Sequence[Example]) -> npt.NDArray[np.int64]:
-    return np.array([one.severity for one in examples], np.int64)
 
 
 def _by_head(examples: Sequence[Example]) -> dict[str, list[Example]]:

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from capitoline.modalities.trunk import load_text_rater
+from capitoline.modalities.weights import read_metadata, read_weights
+from capitoline.pipelines import train as program
+from capitoline.pipelines.train import train
+
+
+def test_the_same_seed_gives_the_same_file(tiny: Path, tmp_path: Path) -> None:
+    again = train(tiny / "tiny.yaml", tmp_path / "again", tiny)
+    assert again.read_bytes() == (tiny / "run" / "tiny.safetensors").read_bytes()
+
+
+def test_an_interrupted_run_ends_as_an_undisturbed_one(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*arguments: object) -> float:
+        raise KeyboardInterrupt
+
+    real = program._train_epoch
+    monkeypatch.setattr(program, "_train_epoch", lambda *given: interrupted() if given[-1] == 3 else real(*given))
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny / "tiny.yaml", tmp_path / "run", tiny)
+    monkeypatch.undo()
+    continued = train(tiny / "tiny.yaml", tmp_path / "run", tiny)
+    assert continued.read_bytes() == (tiny / "run" / "tiny.safetensors").read_bytes()
+
+
+def test_another_configuration_does_not_continue_a_run(tiny: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny / "run", tmp_path / "run")
+    (tmp_path / "other.yaml").write_text((tiny / "tiny.yaml").read_text() + "seed: 1\n")
+    with pytest.raises(ValueError, match="holds a run of another configuration"):
+        train(tmp_path / "other.yaml", tmp_path / "run", tiny)
+
+
+def test_a_small_net_learns_what_the_words_say(tiny: Path) -> None:
+    figures = read_metadata(tiny / "run" / "tiny.safetensors")["validation"]
+    assert all(one["kappa"] > 0.9 for one in figures.values())
+    rater = load_text_rater(str(tiny / "run" / "tiny.safetensors"))
+    assert rater(["scene 7: explicit scenes of sex", "scene 7: a kitten plays"]).severities.tolist() == [4, 0]
+
+
+def test_a_run_leaves_what_is_needed_to_repeat_and_to_judge_it(tiny: Path) -> None:
+    run = tiny / "run"
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [0, 1, 2, 3, 4, 5]
+    assert json.loads((run / "config.json").read_text())["seed"] == 0
+    assert json.loads((run / "environment.json").read_text())["torch"] == torch.__version__
+    card = (run / "tiny.md").read_text()
+    assert "CC0" in card
+    assert "rows (tags)" in card
+
+
+def test_weights_are_shipped_in_half_precision(tiny: Path) -> None:
+    tensors, _ = read_weights(tiny / "run" / "tiny.safetensors", "text")
+    assert {one.dtype for name, one in tensors.items() if name != "vocabulary"} == {torch.bfloat16}
