@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from capitoline.modalities.rated import rated
 from capitoline.modalities.schema import Evidence, Expert, Outcome, Span
 
 if TYPE_CHECKING:
@@ -47,15 +48,7 @@ def _rate(expert: Expert, found: Sequence[FoundText], rate_texts: RateTexts) -> 
     ratings = rate_texts([*(one.text for one in found), *(span.text for one in found for span in one.spans)])
     of_spans = iter(ratings.probabilities[len(found) :].tolist())
     return [
-        Evidence(
-            expert.name,
-            expert.modality,
-            Outcome.RATED,
-            probabilities=tuple(ratings.probabilities[row].tolist()),
-            severity=int(ratings.severities[row]),
-            features=ratings.features[row],
-            spans=tuple(replace(span, probabilities=tuple(next(of_spans))) for span in one.spans),
-        )
+        rated(expert, ratings, row, spans=[replace(span, probabilities=tuple(next(of_spans))) for span in one.spans])
         for row, one in enumerate(found)
     ]
 

@@ -32,7 +32,7 @@ SAME = 16.0
 changes few cells, but those a lot."""
 
 
-class TextReader:
+class Reader:
     """RapidOCR's detector and recogniser, with the models of its wheel, on one thread."""
 
     def __init__(self, confidence: float = CONFIDENCE) -> None:
@@ -71,7 +71,7 @@ class PictureText:
 
     modality: Modality | None = Modality.IMAGE
 
-    def __init__(self, reader: TextReader, rate_texts: RateTexts, minimum_words: int = 3, name: str = "ocr") -> None:
+    def __init__(self, reader: Reader, rate_texts: RateTexts, minimum_words: int = 3, name: str = "ocr") -> None:
         self.name = name
         self._reader = reader
         self._rate_texts = rate_texts

@@ -15,7 +15,9 @@ from capitoline.modalities.audio import Speech
 from capitoline.modalities.schema import SAMPLE_RATE, Decoded, Failure, Item, Modality, Outcome
 from capitoline.modalities.transcriber import Segment, Transcriber
 from capitoline.modalities.voice import Stretch, find_voice, time_in_sound
+from capitoline.modalities.wheels import WHISPER_TINY_EN, require_wheel
 from capitoline.modalities.whisper_engines import FasterWhisper, OpenAiWhisper
+from tests.front.published_whisper import write_published
 from tests.front.ratings import CountingRater
 from tests.front.sounds import read_sound
 
@@ -124,6 +126,16 @@ def test_too_few_words_are_not_evidence(data: Path, transcriber: Transcriber) ->
     (evidence,) = Speech(transcriber, CountingRater(), minimum_words=7)([heard(sound)])
     assert (evidence.outcome, evidence.reason) == (Outcome.ABSTAINED, "fewer than 7 words")
     assert evidence.spans[0].text == "What joy there is in living."
+
+
+@pytest.mark.slow
+def test_both_engines_hear_the_same_words(data: Path, tmp_path: Path, transcriber: Transcriber) -> None:
+    file = tmp_path / "tiny.en.pt"
+    write_published(require_wheel(WHISPER_TINY_EN), file)
+    published = Transcriber(OpenAiWhisper(str(file)))
+    for name in ("jfk.flac", "speechbrain_spk1_snt1.wav", "LJ050-0131.wav"):
+        sound = read_sound(data / "speech_clips" / name)
+        assert words(published(sound).text) == words(transcriber(sound).text)
 
 
 @pytest.mark.parametrize("engine", [FasterWhisper, OpenAiWhisper])
