@@ -71,22 +71,24 @@ def size_of(tensors: Mapping[str, Tensor]) -> Size:
 
 
 def model_of(tensors: Mapping[str, Tensor]) -> RWKV7:
-    """A float32 model with these weights; with a language head if they have one.
+    """A float32 model with these weights, which it shares where they are float32 already.
+
+    It has a language head if they have one.
 
     Raises:
         ValueError: names or shapes are not those of an RWKV-7 model.
     """
-    model = RWKV7(size_of(tensors), language_head="head.weight" in tensors)
+    size = size_of(tensors)
+    with torch.device("meta"):  # nothing is initialised, only to be replaced
+        model = RWKV7(size, language_head="head.weight" in tensors)
     shapes = {name: own.shape for name, own in model.state_dict().items()}
-    given = {name: tensor.reshape(shapes.get(name, tensor.shape)) for name, tensor in tensors.items()}
+    given = {name: torch.zeros(shapes[name]) for name in UNUSED}
     try:
-        missing, unexpected = model.load_state_dict(given, strict=False)
-    except RuntimeError as error:
+        given |= {name: tensor.float().reshape(shapes[name]) for name, tensor in tensors.items()}
+        model.load_state_dict(given, assign=True)
+    except (KeyError, RuntimeError) as error:
         raise ValueError(f"these tensors do not fit an RWKV-7 model: {error}") from error
-    wrong = [*(name for name in missing if name not in UNUSED), *unexpected]
-    if wrong:
-        raise ValueError(f"missing or unknown tensors for an RWKV-7 model: {', '.join(sorted(wrong)[:8])}")
-    return model
+    return model.requires_grad_()
 
 
 def load_model(path: Path) -> RWKV7:
