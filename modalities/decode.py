@@ -167,7 +167,13 @@ class _Parts:
         for modality, failure in film.failures.items():
             self._merge(modality, failure)
         for cover in film.covers:
-            self._add_picture(cover)
+            self._add_cover(cover)
+
+    def _add_cover(self, data: bytes) -> None:
+        try:
+            self._add_picture(data)
+        except UndecodableError as error:
+            self._merge(Modality.IMAGE, Failure(error.failure.outcome, f"attached picture: {error}"))
 
     def _fail(self, file: File, guess: Guess | None, failure: Failure) -> None:
         named = failure if len(self._item.files) == 1 else Failure(failure.outcome, f"{file.name}: {failure.reason}")

@@ -7,14 +7,13 @@ answer is the culprit; it becomes an `error`, and a fresh process goes on with t
 from __future__ import annotations
 
 import os
-import selectors
+import select
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
 
@@ -24,6 +23,8 @@ from capitoline.modalities.wire import READY, dump_items, dump_limits, load_deco
 
 START_SECONDS = 60.0
 """For a process to start, on a machine busy with anything else; usually a quarter of a second."""
+EXIT_SECONDS = 5.0
+"""For a process that has closed its pipe to end, before that is taken for a stall as well."""
 ATTEMPTS = 2
 """A crash is tried once more in a fresh process: the killer may have meant another (out of memory, a person)."""
 
@@ -46,6 +47,7 @@ class GuardedDecoder:
     def __init__(self, limits: DecodeLimits, sampling: Sampling) -> None:
         self._limits, self._sampling = limits, sampling
         self._process: _Process | None = None
+        self._closed = False
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decoder")
         self.cpu_seconds = 0.0
         """Spent by the decoder's processes on all items so far; no clock of this process counts them."""
@@ -59,8 +61,11 @@ class GuardedDecoder:
         return self._thread.submit(self._decode, tuple(items))
 
     def close(self) -> None:
-        """Waits for what was submitted and ends the process."""
-        self._thread.shutdown()
+        """Ends the process at once; a batch in progress is abandoned."""
+        self._closed = True
+        if self._process is not None:
+            self._process.kill()
+        self._thread.shutdown(cancel_futures=True)
         self._end()
 
     def __enter__(self) -> GuardedDecoder:
@@ -80,6 +85,8 @@ class GuardedDecoder:
                 self._decode_into(done, items)
             except _EndedError as error:
                 self._end()
+                if self._closed:
+                    raise
                 crashes = crashes + 1 if len(done) == before else 1
                 if crashes == ATTEMPTS or isinstance(error, _StalledError):
                     done.append(self._lost(items[len(done)], str(error)))
@@ -89,7 +96,7 @@ class GuardedDecoder:
     def _decode_into(self, done: list[Decoded], items: Sequence[Item]) -> None:
         """Decodes the items that are not done, and appends each as it comes."""
         process = self._running()
-        process.send(dump_items(items[len(done) :]))
+        process.send(dump_items(items[len(done) :]), self._limits.item_seconds)
         while len(done) < len(items):
             decoded, seconds = process.receive(items[len(done)], self._limits.item_seconds)
             self.cpu_seconds += seconds
@@ -100,7 +107,7 @@ class GuardedDecoder:
         failure = Failure(Outcome.ERROR, reason)
         try:
             process = self._running()
-            process.send(dump_items([item], digest_only=True))
+            process.send(dump_items([item], digest_only=True), self._limits.item_seconds)
             digested, _ = process.receive(item, self._limits.item_seconds)
         except _EndedError:
             self._end()
@@ -123,27 +130,35 @@ class _Process:
     def __init__(self, limits: DecodeLimits, sampling: Sampling) -> None:
         command = [sys.executable, "-P", "-m", "capitoline.modalities.decoder_process"]
         self._process = subprocess.Popen(  # noqa: S603 our own interpreter and module
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=_environment()
+            command,
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=_environment(),
         )
+        assert self._process.stdin is not None
         assert self._process.stdout is not None
+        self._pipes = self._process.stdin, self._process.stdout
+        self._input, self._output = (pipe.fileno() for pipe in self._pipes)
+        os.set_blocking(self._input, False)
         self.pid = self._process.pid
-        self._output = self._process.stdout.fileno()
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self._output, selectors.EVENT_READ)
-        self._allow(START_SECONDS)
         try:
-            self.send(dump_limits(limits, sampling))
+            self.send(dump_limits(limits, sampling), START_SECONDS)
             self._read(len(READY))
         except _EndedError as error:
             self.end()
             module = command[-1]
             raise RuntimeError(f"the decoder's process cannot start: {error}; `python -m {module}` says why") from error
 
-    def send(self, line: bytes) -> None:
-        assert self._process.stdin is not None
+    def send(self, line: bytes, seconds: float) -> None:
+        """Hands over a request within `seconds`."""
+        self._allow(seconds)
+        view = memoryview(line)
         try:
-            self._process.stdin.write(line)
-            self._process.stdin.flush()
+            while view:
+                self._wait_for(self._input, select.POLLOUT)
+                view = view[os.write(self._input, view) :]
         except BrokenPipeError:
             raise _EndedError(self._epitaph()) from None
 
@@ -155,26 +170,31 @@ class _Process:
         except (ValueError, TypeError, KeyError, AssertionError) as error:
             raise _EndedError(f"the decoder's answer makes no sense: {error}") from error
 
+    def kill(self) -> None:
+        self._process.kill()
+
     def end(self) -> None:
         """Ends the process and waits for it, so that no zombie is left."""
         self._process.kill()
         self._process.wait()
-        self._selector.close()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with suppress(BrokenPipeError):
-                    pipe.close()
+        for pipe in self._pipes:
+            pipe.close()
 
     def _allow(self, seconds: float) -> None:
         self._allowed, self._deadline = seconds, time.monotonic() + seconds
+
+    def _wait_for(self, pipe: int, event: int) -> None:
+        poll = select.poll()
+        poll.register(pipe, event)
+        if not poll.poll(1_000 * max(0.0, self._deadline - time.monotonic())):
+            raise _StalledError(f"took longer than {self._allowed:g} seconds")
 
     def _read(self, size: int) -> bytearray:
         """Exactly `size` bytes, by the deadline."""
         buffer = bytearray(size)
         view = memoryview(buffer)
         while view:
-            if not self._selector.select(max(0.0, self._deadline - time.monotonic())):
-                raise _StalledError(f"took longer than {self._allowed:g} seconds")
+            self._wait_for(self._output, select.POLLIN)
             count = os.readv(self._output, [view])
             if not count:
                 raise _EndedError(self._epitaph())
@@ -182,7 +202,10 @@ class _Process:
         return buffer
 
     def _epitaph(self) -> str:
-        code = self._process.wait()
+        try:
+            code = self._process.wait(EXIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            return "the decoder stopped answering"
         if code >= 0:
             return f"the decoder ended with exit code {code}"
         return f"the decoder was killed by signal {-code} ({signal.Signals(-code).name})"

@@ -97,16 +97,31 @@ def test_an_item_that_takes_too_long_is_lost_alone(
     assert culprit.digest == Decoder(limits, sampling).digest(slow).digest, "known all the same"
 
 
-def test_a_decoder_that_stalls_is_replaced(limits: DecodeLimits, sampling: Sampling, small: Item) -> None:
+@pytest.mark.parametrize("characters", [0, 1_000_000])
+def test_a_decoder_that_stalls_is_replaced(
+    characters: int, limits: DecodeLimits, sampling: Sampling, small: Item
+) -> None:
     with GuardedDecoder(replace(limits, item_seconds=1.0), sampling) as guard:
         guard([small])
         stopped = process_of(guard)
         assert stopped is not None
         os.kill(stopped, signal.SIGSTOP)
-        culprit, after = guard([small, small])
+        culprit, after = guard([replace(small, text="x" * characters), small])
         assert culprit.unreadable
         assert after.pictures
         assert not alive(stopped)
+
+
+def test_closing_does_not_wait_for_a_batch_in_progress(limits: DecodeLimits, sampling: Sampling, slow: Item) -> None:
+    with GuardedDecoder(limits, sampling) as guard:
+        guard([])
+        batch = guard.submit([slow])
+        while process_of(guard) is None:
+            time.sleep(0.01)
+        time.sleep(0.5)
+        started = time.monotonic()
+    assert time.monotonic() - started < 2
+    assert batch.exception() is not None
 
 
 def test_a_decoder_killed_by_accident_costs_no_item(guard: GuardedDecoder, small: Item) -> None:
