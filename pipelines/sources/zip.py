@@ -17,7 +17,14 @@ from typing import BinaryIO
 from capitoline.pipelines.sources.entries import Entry, lost
 from capitoline.pipelines.sources.limits import BrokenArchiveError, ScanLimits, check_unpacked
 from capitoline.pipelines.sources.location import open_binary
-from capitoline.pipelines.sources.zip_member import ENCRYPTED, LOCAL_MAGIC, Member, member_name, wide_fields
+from capitoline.pipelines.sources.zip_member import (
+    CENTRAL_MAGIC,
+    ENCRYPTED,
+    LOCAL_MAGIC,
+    Member,
+    member_name,
+    wide_fields,
+)
 from capitoline.pipelines.sources.zip_salvage import salvaged_members
 
 _END = struct.Struct("<4s4H2LH")
@@ -35,8 +42,7 @@ def zip_entries(path: str, limits: ScanLimits) -> Iterator[Entry]:
     with open_binary(path) as stream:
         try:
             directory = _find_directory(stream)
-            for _ in _members(stream, directory):
-                pass
+            _check(stream, directory)
         except BrokenArchiveError as error:
             yield lost("", f"{error}; members were looked for without it and some may be lost")
             yield from _limited(salvaged_members(stream), stream, limits)
@@ -78,6 +84,7 @@ def _checked(member: Member, limits: ScanLimits) -> Entry:
 class _Directory:
     start: int
     length: int
+    count: int
     prefix: int
     """Bytes before the archive proper, of a self-extracting one; offsets are counted from there."""
 
@@ -90,45 +97,59 @@ def _find_directory(stream: BinaryIO) -> _Directory:
     found = tail.rfind(b"PK\x05\x06")
     if found < 0 or len(tail) - found < _END.size:
         raise BrokenArchiveError("the zip has no directory at its end")
-    *_, length, offset, _ = _END.unpack_from(tail, found)
+    *_, count, length, offset, _ = _END.unpack_from(tail, found)
     end = tail_at + found
     if 0xFFFFFFFF in (length, offset) or tail[max(found - _LOCATOR_64.size, 0) :][:4] == b"PK\x06\x07":
-        end, length, offset = _end_64(stream, end)
+        end, count, length, offset = _end_64(stream, end)
     prefix = end - length - offset
     if prefix < 0:
         raise BrokenArchiveError("the zip's directory does not lie where its end record says")
-    return _Directory(offset + prefix, length, prefix)
+    return _Directory(offset + prefix, length, count, prefix)
 
 
-def _end_64(stream: BinaryIO, end: int) -> tuple[int, int, int]:
-    """Position of the 64-bit end record, and the length and offset of the directory."""
+def _end_64(stream: BinaryIO, end: int) -> tuple[int, int, int, int]:
+    """Position of the 64-bit end record; the count, length and offset of the directory."""
     try:
         stream.seek(max(end - _LOCATOR_64.size, 0))
         magic, _, at, _ = _LOCATOR_64.unpack(stream.read(_LOCATOR_64.size))
         stream.seek(at if magic == b"PK\x06\x07" else end)
-        magic, *_, length, offset = _END_64.unpack(stream.read(_END_64.size))
+        magic, *_, count, length, offset = _END_64.unpack(stream.read(_END_64.size))
     except (struct.error, OSError, OverflowError, ValueError) as error:
         raise BrokenArchiveError("the zip's 64-bit end record is broken") from error
     if magic != b"PK\x06\x06":
         raise BrokenArchiveError("the zip's 64-bit end record is missing")
-    return at, length, offset
+    return at, count, length, offset
+
+
+def _check(stream: BinaryIO, directory: _Directory) -> None:
+    """Raises BrokenArchiveError for a directory that does not hold what its end record declares."""
+    count = sum(1 for _ in _records(stream, directory))
+    if count & 0xFFFF != directory.count & 0xFFFF:  # old writers count 16 bits round
+        raise BrokenArchiveError(f"the zip's directory lists {count} members of {directory.count}")
 
 
 def _members(stream: BinaryIO, directory: _Directory) -> Iterator[Member]:
-    """Raises BrokenArchiveError at a record that is none."""
+    for record, name, extra in _records(stream, directory):
+        member = _member(record, name, extra, directory.prefix)
+        if member is not None:
+            yield member
+
+
+def _records(stream: BinaryIO, directory: _Directory) -> Iterator[tuple[tuple[int, ...], bytes, bytes]]:
+    """Fixed fields, raw name and extra field of each. Raises BrokenArchiveError where there is no record."""
     at, end = directory.start, directory.start + directory.length
     while at < end:
         stream.seek(at)
         fixed = stream.read(_RECORD.size)
-        if len(fixed) < _RECORD.size or not fixed.startswith(b"PK\x01\x02"):
+        if len(fixed) < _RECORD.size or not fixed.startswith(CENTRAL_MAGIC):
             raise BrokenArchiveError("the zip's directory is broken")
         record = _RECORD.unpack(fixed)
         name, extra, comment = record[10:13]
         rest = stream.read(name + extra)
+        yield record, rest[:name], rest[name:]
         at += _RECORD.size + name + extra + comment
-        member = _member(record, rest[:name], rest[name:], directory.prefix)
-        if member is not None:
-            yield member
+    if at != end:
+        raise BrokenArchiveError("the zip's directory is broken at its end")
 
 
 def _member(record: tuple[int, ...], raw: bytes, extra: bytes, prefix: int) -> Member | None:

@@ -38,7 +38,8 @@ def wide_fields(extra: bytes, *fields: int) -> tuple[int, ...]:
     while at + 4 <= len(extra):
         kind, length = struct.unpack_from("<2H", extra, at)
         if kind == 1:
-            wide = iter(struct.iter_unpack("<Q", extra[at + 4 : at + 4 + length // 8 * 8]))
+            body = extra[at + 4 : at + 4 + length]
+            wide = struct.iter_unpack("<Q", body[: len(body) // 8 * 8])
             return tuple(next(wide, (one,))[0] if one == _ALL_ONES else one for one in fields)
         at += 4 + length
     return fields

@@ -88,6 +88,15 @@ def test_a_broken_directory_falls_back_on_the_local_headers(scanned: Scan, tmp_p
     assert contents(found) == CONTENTS and "directory is broken" in found["z.zip"].problem
 
 
+def test_a_directory_that_hides_members_is_not_believed(scanned: Scan, tmp_path: Path) -> None:
+    raw = bytearray(zip_of())
+    first = raw.index(b"PK\x01\x02")
+    comment = raw.index(b"PK\x05\x06") - raw.index(b"PK\x01\x02", first + 1)
+    raw[first + 32 : first + 34] = struct.pack("<H", comment)  # the first record's comment covers all others
+    found = scanned(write(tmp_path / "z.zip", bytes(raw)))
+    assert contents(found) == CONTENTS and "lists 1 members of 5" in found["z.zip"].problem
+
+
 def test_a_64_bit_zip_is_read(scanned: Scan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 100)  # makes zipfile write what it writes above 2 GB
     monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 2)
