@@ -88,21 +88,33 @@ class ImageInputs:
 
         self._encoder = ImageEncoder()
         self.vector = self._encoder.width
+        self._forget = settings.forget
         self._tokens = {one.key: self._encode(one, data) for one in examples}
 
     def _encode(self, example: Example, data: Path) -> Array:
         return self._encoder([read_picture(example, data)])[0].astype(np.float16)
 
     def sequence(self, example: Example, draw: np.random.Generator | None) -> Array:
-        """(P, E) float32."""
+        """(P, E) float32; in training half of the pictures mirrored, some patches dropped."""
         tokens: Array = self._tokens[example.key].astype(np.float32)
-        return tokens
+        if draw is None:
+            return tokens
+        if draw.random() < 0.5:
+            tokens = mirrored(tokens)
+        return tokens[draw.random(len(tokens)) >= self._forget]
 
     def metadata(self) -> dict[str, Any]:
         return {"encoder": self._encoder.name, "encoder_sha256": self._encoder.digest}
 
     def tensors(self) -> dict[str, Array]:
         return {}
+
+
+def mirrored(tokens: Array) -> Array:
+    """(P, E) tokens of a square grid, in raster order, with left and right exchanged."""
+    side = round(len(tokens) ** 0.5)
+    grid = tokens.reshape(side, side, -1)
+    return grid[:, ::-1].reshape(tokens.shape)
 
 
 def read_picture(example: Example, data: Path) -> npt.NDArray[np.uint8]:
