@@ -122,8 +122,8 @@ def _frames(picture: Image.Image, index: int, side: int) -> list[Frame]:
     """The one picture as frames: usually one, more of a translucent or a very long one."""
     # Shown when, if all frames last as long as this one: stepping through just to add them up would cost more.
     seconds = index * float(picture.info.get("duration", 0)) / 1000
-    turn = TURNS.get(_orientation(picture))
     shrunk = _shrink(_resizable(picture), side)
+    turn = TURNS.get(_orientation(picture))  # asked once it is loaded: Pillow turns a TIFF itself and clears the tag
     upright = shrunk if turn is None else shrunk.transpose(turn)
     return [Frame(_pixels(piece), seconds) for view in _opaque(upright) for piece in _pieces(view)]
 
