@@ -14,7 +14,7 @@ from capitoline.modalities.schema import Item
 from capitoline.pipelines.graph import Batch, Result
 from capitoline.pipelines.lane import added
 from capitoline.pipelines.placement import Placement, cluster_resources
-from capitoline.pipelines.pool import CallError
+from capitoline.pipelines.pool import CallError, DiedError
 from capitoline.pipelines.process import Runner
 
 SILENCE = 60.0
@@ -65,7 +65,7 @@ class ClusterRunner(Runner):
         for pool in self._placement.pools:
             pool.fill()
         try:
-            return await self._attempt(batch.items)
+            return await self._once_more_if_it_died(batch)
         except CallError as error:
             logger.warning("%s; its %d items run again one by one", error, len(batch.items))
         alone = [await self._alone(item) for item in batch.items]
@@ -73,6 +73,14 @@ class ClusterRunner(Runner):
         for result in alone:
             seconds = added(seconds, result.seconds)
         return Result([value for result in alone for value in result.values], seconds)
+
+    async def _once_more_if_it_died(self, batch: Batch) -> Result:
+        """The same batch again, so that a kill from outside changes no result by so much as a rounding."""
+        try:
+            return await self._attempt(batch.items)
+        except DiedError as error:
+            logger.warning("%s; its %d items run again", error, len(batch.items))
+        return await self._attempt(batch.items)
 
     async def _alone(self, item: Item) -> Result:
         reason = ""

@@ -23,6 +23,10 @@ class CallError(Exception):
     """A call did not return: its process died, it took too long, or its code raised."""
 
 
+class DiedError(CallError):
+    """The process died, perhaps by no fault of what it was doing."""
+
+
 class Pool:
     """`size` actors of one kind, made by `start`."""
 
@@ -62,7 +66,7 @@ class Pool:
             raise CallError(f"{self.name} raised {error.cause!r}") from error
         except RayActorError as error:
             self._discard(actor)
-            raise CallError(f"the process of {self.name} died") from error
+            raise DiedError(f"the process of {self.name} died") from error
         except RayError as error:
             self._idle.put_nowait(actor)
             raise CallError(f"{self.name} lost its input: {type(error).__name__}") from error
