@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,25 @@ def test_the_cached_encoder_opens_without_torch(encoder: ImageEncoder) -> None:
     )
     output = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
     assert output.strip() == "False"
+
+
+@pytest.mark.slow
+def test_processes_that_export_at_once_leave_one_whole_file(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "from capitoline.modalities.encoder import ImageEncoder; ImageEncoder()"]
+    environment = os.environ | {"CAPITOLINE_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+    processes = [subprocess.Popen(command, env=environment) for _ in range(2)]
+    assert [process.wait(timeout=300) for process in processes] == [0, 0]
+    (file,) = tmp_path.iterdir()
+    assert file.suffix == ".onnx"
+
+
+def test_a_cache_folder_that_cannot_be_made_says_how_to_choose_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("CAPITOLINE_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(ValueError, match="set CAPITOLINE_CACHE to another"):
+        ImageEncoder()
 
 
 def test_a_missing_weights_file_says_what_may_stand_in(tmp_path: Path) -> None:
