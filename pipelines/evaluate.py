@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -41,49 +42,81 @@ def evaluate(config_path: Path, data: Path) -> list[Result]:
         ValueError: the configuration, the weights or the data cannot be read.
     """
     settings = load_configuration(config_path, Evaluation)
-    return [_evaluate_task(task, settings, data) for task in settings.tasks]
+    rate = open_rater(settings.kind, find_weights(settings.weights), data)
+    return [_evaluate_task(task, settings, rate, data) for task in settings.tasks]
 
 
-def _evaluate_task(task: Task, settings: Evaluation, data: Path) -> Result:
-    path = find_weights(settings.weights)
-    labels = _labels(settings.kind, path)
-    examples = read_examples([task.source], data, labels)
+def _evaluate_task(task: Task, settings: Evaluation, rate: ExampleRater, data: Path) -> Result:
+    examples = read_examples([task.source], data, rate.labels)
     chosen = [one for one in examples if one.division == settings.split]
-    truth = severities_of(chosen)
-    ratings = rate_examples(settings.kind, path, chosen, data, task.channels or CHANNELS)
-    figures = measure(truth, ratings.severities, len(labels), ratings.probabilities)
+    truth, count = severities_of(chosen), len(rate.labels)
+    ratings = rate(chosen, task.channels or CHANNELS)
+    figures = measure(truth, ratings.severities, count, ratings.probabilities)
     commonest = int(np.bincount(severities_of([one for one in examples if one.division is Division.TRAIN])).argmax())
-    return Result(task.name, figures, measure(truth, np.full_like(truth, commonest), len(labels)), task.floor)
+    return Result(task.name, figures, measure(truth, np.full_like(truth, commonest), count), task.floor)
 
 
-def _labels(kind: Kind, path: Path) -> tuple[str, ...]:
-    return SequenceRater(path, kind).labels
+class ExampleRater(Protocol):
+    """Rates labelled examples of one head as the expert would rate the items they come from."""
+
+    labels: tuple[str, ...]
+
+    def __call__(self, examples: Sequence[Example], channels: Sequence[str] = CHANNELS) -> Ratings: ...
 
 
-def rate_examples(
-    kind: Kind, path: Path, examples: Sequence[Example], data: Path, channels: Sequence[str] = CHANNELS
-) -> Ratings:
-    """Ratings of examples of one source by the weights at `path`, as their expert would give them."""
-    head = examples[0].source.head
-    if kind == "text":
-        return TextRater(path)([example_text(one) for one in examples], head)
-    rater = SequenceRater(path, kind)
-    if kind == "image":
-        return rater(_patch_tokens(rater, examples, data), head)
-    known = np.array([channel in channels for channel in CHANNELS])
-    window = rater.metadata["window"]
-    scores = frame_scores(examples, data)
-    return rater([frame_vectors(one[spread(len(one), window)], known) for one in scores], head)
+class TextExamples:
+    """Texts and tags, whole, in windows."""
+
+    def __init__(self, path: Path, data: Path) -> None:
+        self._rater = TextRater(path)
+        self.labels = self._rater.labels
+
+    def __call__(self, examples: Sequence[Example], channels: Sequence[str] = CHANNELS) -> Ratings:
+        return self._rater([example_text(one) for one in examples], examples[0].source.head)
 
 
-def _patch_tokens(rater: SequenceRater, examples: Sequence[Example], data: Path) -> list[npt.NDArray[np.float32]]:
-    from capitoline.modalities.encoder import ImageEncoder
+class ImageExamples:
+    """Pictures out of their archives, through the encoder that the weights name."""
 
-    encoder = ImageEncoder(rater.metadata["encoder"])
-    tokens: list[npt.NDArray[np.float32]] = []
-    for start in range(0, len(examples), PICTURES):
-        tokens.extend(encoder([read_picture(one, data) for one in examples[start : start + PICTURES]]))
-    return tokens
+    def __init__(self, path: Path, data: Path) -> None:
+        from capitoline.modalities.encoder import ImageEncoder
+
+        self._rater, self._data = SequenceRater(path, "image"), data
+        self._encoder = ImageEncoder(self._rater.metadata["encoder"])
+        self.labels = self._rater.labels
+
+    def __call__(self, examples: Sequence[Example], channels: Sequence[str] = CHANNELS) -> Ratings:
+        tokens: list[npt.NDArray[np.float32]] = []
+        for start in range(0, len(examples), PICTURES):
+            tokens.extend(self._encoder([read_picture(one, self._data) for one in examples[start : start + PICTURES]]))
+        return self._rater(tokens, examples[0].source.head)
+
+
+class VideoExamples:
+    """Frame scores of clips, those of `channels` known."""
+
+    def __init__(self, path: Path, data: Path) -> None:
+        self._rater, self._data = SequenceRater(path, "video"), data
+        self.labels = self._rater.labels
+
+    def __call__(self, examples: Sequence[Example], channels: Sequence[str] = CHANNELS) -> Ratings:
+        known = np.array([channel in channels for channel in CHANNELS])
+        window: int = self._rater.metadata["window"]
+        clips = frame_scores(examples, self._data)
+        vectors = [frame_vectors(one[spread(len(one), window)], known) for one in clips]
+        return self._rater(vectors, examples[0].source.head)
+
+
+RATERS: dict[str, Callable[[Path, Path], ExampleRater]] = {
+    "text": TextExamples,
+    "image": ImageExamples,
+    "video": VideoExamples,
+}
+
+
+def open_rater(kind: Kind, path: Path, data: Path) -> ExampleRater:
+    """What rates examples of data under `data` with the weights at `path`."""
+    return RATERS[kind](path, data)
 
 
 def severities_of(examples: Sequence[Example]) -> npt.NDArray[np.int64]:

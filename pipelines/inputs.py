@@ -114,7 +114,8 @@ def mirrored(tokens: Array) -> Array:
     """(P, E) tokens of a square grid, in raster order, with left and right exchanged."""
     side = round(len(tokens) ** 0.5)
     grid = tokens.reshape(side, side, -1)
-    return grid[:, ::-1].reshape(tokens.shape)
+    exchanged: Array = grid[:, ::-1].reshape(tokens.shape)
+    return exchanged
 
 
 def read_picture(example: Example, data: Path) -> npt.NDArray[np.uint8]:

@@ -32,7 +32,7 @@ from capitoline.modalities.sequence import RatingNetwork, Shape, network_metadat
 from capitoline.modalities.weights import write_weights
 from capitoline.pipelines.card import write_card
 from capitoline.pipelines.dataset import Division, Example, read_examples
-from capitoline.pipelines.evaluate import rate_examples, severities_of
+from capitoline.pipelines.evaluate import open_rater, severities_of
 from capitoline.pipelines.inputs import INPUTS, Inputs
 from capitoline.pipelines.metrics import Figures, measure
 from capitoline.pipelines.optimiser import cosine, make_optimiser, set_rate
@@ -225,11 +225,11 @@ def _ship(network: RatingNetwork, corpus: Corpus, settings: Training, out: Path,
 
 def _report(path: Path, corpus: Corpus, settings: Training, data: Path) -> dict[str, Figures]:
     """Figures on the validation rows of each source that has some."""
-    figures = {}
+    figures, rate = {}, open_rater(settings.kind, path, data)
     for source in settings.sources:
         examples = [one for one in corpus.validation if one.source == source]
         if examples:
-            ratings = rate_examples(settings.kind, path, examples, data)
+            ratings = rate(examples)
             name = f"{source.file.split('.')[0]} ({source.head})"
             truth = severities_of(examples)
             figures[name] = measure(truth, ratings.severities, len(settings.labels), ratings.probabilities)

@@ -75,7 +75,8 @@ def test_a_rating_has_a_distribution_and_features_of_a_fixed_width(kind: str, ex
         assert evidence.outcome is Outcome.RATED
         assert sum(evidence.probabilities) == pytest.approx(1.0, abs=1e-5)
         assert evidence.features is not None
-        assert (evidence.features.shape, evidence.features.dtype) == ((64,), np.float32)
+        assert evidence.features.shape == (64,)
+        assert evidence.features.dtype == np.float32
 
 
 def test_an_item_without_the_part_is_absent_and_its_neighbours_are_rated(kind: str, expert: Expert) -> None:
@@ -99,7 +100,7 @@ def test_no_items_give_no_evidence(expert: Expert) -> None:
 
 @pytest.mark.parametrize(
     ("text", "reason"),
-    [("", "empty"), (" \n\t", "empty"), ("こんにちは、世界。今日はいい天気ですね。", "another language")],
+    [("", "empty"), (" \n\t", "empty"), ("გამარჯობა მსოფლიო, დღეს კარგი ამინდია", "another language")],
 )
 def test_a_text_that_says_nothing_to_us_is_abstained_from(text: str, reason: str) -> None:
     evidence = Text(load_text_rater("text"))([_decoded("a", text=text), _text("b", 1)])
