@@ -197,7 +197,7 @@ def _told_plainly() -> Iterator[None]:
     except ValueError as error:
         typer.echo(f"capitoline: {error}", err=True)
         raise typer.Exit(USAGE) from error
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         typer.echo(f"capitoline: {error}; what was committed is kept, run the same command to continue", err=True)
         raise typer.Exit(CANNOT_GO_ON) from error
     except KeyboardInterrupt:

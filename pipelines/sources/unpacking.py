@@ -105,11 +105,15 @@ def _readable(stream: io.RawIOBase, size: int) -> bytes:
     return head
 
 
+class SpoolError(RuntimeError):
+    """The spool cannot be written: the job's trouble (a full disk), not the archive's, so the job stops."""
+
+
 def spool_tar(path: str, spool: Path, limits: ScanLimits) -> tuple[Path, str]:
     """Unpacks a compressed tar into `spool`, once: a later scan of the same version finds it there.
 
     Returns the uncompressed tar and why it ends early, or an empty string.
-    Raises OSError where the source cannot be opened or the spool not be written.
+    Raises OSError where the source cannot be opened, SpoolError where the spool cannot be written.
     """
     spool.mkdir(parents=True, exist_ok=True)
     digest = blake2b(f"{path}\0{version_of(path)}\0{limits}".encode(), digest_size=16).hexdigest()
@@ -121,15 +125,22 @@ def spool_tar(path: str, spool: Path, limits: ScanLimits) -> tuple[Path, str]:
 
 def _unpack(path: str, target: Path, why: Path, limits: ScanLimits) -> None:
     temporary = target.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as out, closing(Unpacked(path, limits)) as stream:
-            try:
-                while piece := stream.read(_PIECE):
-                    out.write(piece)
-            except BrokenArchiveError as error:
-                why.write_text(str(error), encoding="utf-8")
-            out.flush()
-            os.fsync(out.fileno())
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with closing(Unpacked(path, limits)) as stream:
+        try:
+            _copy(stream, temporary, why)
+            temporary.replace(target)
+        except OSError as error:
+            raise SpoolError(f"no room to unpack {path}: {error}") from error
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _copy(stream: Unpacked, temporary: Path, why: Path) -> None:
+    with temporary.open("wb") as out:
+        try:
+            while piece := stream.read(_PIECE):
+                out.write(piece)
+        except BrokenArchiveError as error:
+            why.write_text(str(error), encoding="utf-8")
+        out.flush()
+        os.fsync(out.fileno())

@@ -6,6 +6,8 @@ import bz2
 import gzip
 import io
 import lzma
+import os
+import resource
 import tarfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +19,7 @@ from capitoline.modalities.reading import read_file
 from capitoline.modalities.schema import Item, Storage
 from capitoline.pipelines.sources.entries import CROWD
 from capitoline.pipelines.sources.limits import ScanLimits
+from capitoline.pipelines.sources.unpacking import SpoolError
 
 Scan = Callable[..., dict[str, Item]]
 Files = Sequence[tuple[str, bytes]]
@@ -187,3 +190,15 @@ def test_archives_in_a_folder_are_opened_and_archives_in_archives_are_not(scanne
 def test_an_empty_file_with_an_archives_name_is_a_problem(scanned: Scan, tmp_path: Path) -> None:
     for name in ("a.tar", "a.tar.gz", "a.zip"):
         assert scanned(write(tmp_path / name, b""))[name].problem
+
+
+def test_a_full_disk_is_the_job_s_trouble_and_not_the_archive_s(scanned: Scan, tmp_path: Path) -> None:
+    """A limit on the size of files stands in for the disk."""
+    archive = write(tmp_path / "noise.tar.gz", gzip.compress(tar_of([("noise.bin", os.urandom(1 << 16))])))
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 12, old[1]))
+    try:
+        with pytest.raises(SpoolError, match="no room"):
+            scanned(archive)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
