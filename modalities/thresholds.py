@@ -38,9 +38,9 @@ class Opinion:
 class TagThresholds:
     """Rates an item by its own tags and by those of the taggers, on the labels of the tables.
 
-    A table may alarm on part of what it sees, but it never reassures on part: the mildest
-    rating needs every given tag to be known, and taggers, who see only what they were trained
-    to see, cannot give it at all.
+    A table may alarm on part of what it sees, but it never reassures on part. An alarm is a
+    rating above that of no tags at all; any other needs every given tag to be known, and
+    taggers, who see only what they were trained to see, cannot give it.
     """
 
     modality: Modality | None = Modality.TAGS
@@ -82,9 +82,13 @@ class TagThresholds:
         tags = [Tag(name, 1.0) for name in dict.fromkeys(map(normalised, names))]
         known = tuple(filter(table.knows, tags))
         severity = table.severity(known)
-        if severity == 0 and len(known) < len(tags):
-            return Opinion(None, "mild as far as the table knows its tags" if known else "no tag of the table", known)
-        return Opinion(severity, tags=known) if known else Opinion()
+        if not tags:
+            return Opinion()
+        if not known:
+            return Opinion(None, "no tag of the table")
+        if len(known) < len(tags) and severity <= table.severity(()):
+            return Opinion(None, "no alarm, but not all of its tags are in the table", known)
+        return Opinion(severity, tags=known)
 
     def _of_pictures(self, films: Sequence[Sequence[Frame]]) -> list[Opinion]:
         """An opinion on each item's frames, which go to each tagger all together."""
@@ -108,6 +112,6 @@ class TagThresholds:
         known = tuple(tag for tag, _ in found if table.knows(tag))
         spans = [Span(frame.seconds, frame.seconds, tag.name) for tag, frame in found if table.knows(tag)]
         severity = table.severity(known)
-        if severity == 0:
+        if severity <= table.severity(()):
             return Opinion(None, "the taggers found nothing, which does not make it mild", known)
         return Opinion(severity, tags=known, spans=tuple(spans) if len(frames) > 1 else ())

@@ -68,7 +68,7 @@ def test_severity_is_the_number_of_thresholds_reached(tags: list[str], severity:
     ("tags", "severity", "reason"),
     [
         (["unheard of"], None, "no tag of the table"),
-        (["flower", "unheard of"], None, "mild as far as the table knows its tags"),
+        (["flower", "unheard of"], None, "no alarm, but not all of its tags are in the table"),
         (["corpse", "unheard of"], 2, ""),
     ],
 )
@@ -77,6 +77,17 @@ def test_an_unknown_tag_may_not_reassure_and_does_not_hide_an_alarm(
 ) -> None:
     (evidence,) = TagThresholds(TABLES)([decoded(*tags)])
     assert (evidence.severity, evidence.reason) == (severity, reason)
+
+
+@pytest.mark.parametrize(
+    ("tags", "label"),
+    [(("nobody knows this",), None), (("nobody knows this", "comedy"), None), (("hentai", "?"), "XXX")],
+)
+def test_the_shipped_table_says_nothing_mild_of_tags_it_does_not_know(tags: tuple[str, ...], label: str | None) -> None:
+    tables = load_tables(SHIPPED)
+    (evidence,) = TagThresholds(tables)([decoded(*tags)])
+    assert evidence.severity == (tables.labels.index(label) if label else None)
+    assert evidence.outcome is (Outcome.RATED if label else Outcome.ABSTAINED)
 
 
 def test_a_quiet_tagger_is_not_a_mild_ballot() -> None:
