@@ -101,7 +101,8 @@ class ImageInputs:
             return tokens
         if draw.random() < 0.5:
             tokens = mirrored(tokens)
-        return tokens[draw.random(len(tokens)) >= self._forget]
+        kept: Array = tokens[draw.random(len(tokens)) >= self._forget]
+        return kept
 
     def metadata(self) -> dict[str, Any]:
         return {"encoder": self._encoder.name, "encoder_sha256": self._encoder.digest}
