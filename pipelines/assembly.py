@@ -14,6 +14,7 @@ from capitoline.fusion.mean import MeanProbability
 from capitoline.modalities.guard import GuardedDecoder
 from capitoline.modalities.limits import DecodeLimits, Sampling
 from capitoline.modalities.schema import Decider, Decoded, Evidence, Modality, Outcome, RatingScale
+from capitoline.pipelines.caution import Cautious
 from capitoline.pipelines.experts import KINDS, build_expert
 from capitoline.pipelines.graph import ITEMS, Graph, Node, Operator
 from capitoline.pipelines.records import DECODE, Decide
@@ -79,16 +80,21 @@ def scan_limits(limits: Limits) -> ScanLimits:
 
 
 def build_decider(settings: Settings) -> Decider:
-    """The decider, with the reasons for review.
+    """The decider, which withholds what rests on half an item, with the reasons for review.
 
     Raises:
         ValueError: a rule or label that does not exist.
     """
-    scale, chosen = RatingScale(settings.scale), settings.decider
-    policy = ReviewPolicy(chosen.review.disagreement, chosen.review.margin, chosen.review.labels)
+    scale, review = RatingScale(settings.scale), settings.decider.review
+    policy = ReviewPolicy(review.disagreement, review.margin, review.labels)
+    return Reviewed(Cautious(_chosen_decider(settings, scale), len(scale) - 1), scale, policy)
+
+
+def _chosen_decider(settings: Settings, scale: RatingScale) -> Decider:
+    chosen = settings.decider
     if isinstance(chosen, VoterSettings):
-        return Reviewed(Voter(scale, rule(chosen.rule, chosen.weights), chosen.rule), scale, policy)
-    return Reviewed(MeanProbability(scale), scale, policy)
+        return Voter(scale, rule(chosen.rule, chosen.weights), chosen.rule)
+    return MeanProbability(scale)
 
 
 def _build_decide(settings: Settings) -> Operator:

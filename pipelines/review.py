@@ -29,6 +29,7 @@ class Reviewed:
     def __call__(self, item: Decoded, evidence: Sequence[Evidence]) -> Verdict:
         verdict = self._decide(item, evidence)
         found = [
+            *verdict.review,
             self._unrated(verdict),
             self._reservation(verdict),
             self._disagreement(verdict),
@@ -40,7 +41,7 @@ class Reviewed:
         return replace(verdict, review=tuple(reason for reason in found if reason))
 
     def _unrated(self, verdict: Verdict) -> str:
-        return f"{UNRATED}: no expert could rate it" if verdict.severity is None else ""
+        return "" if verdict.review or verdict.severity is not None else f"{UNRATED}: no expert could rate it"
 
     def _reservation(self, verdict: Verdict) -> str:
         """A rating that rests only on experts who could not look at everything needs a second look."""
