@@ -17,11 +17,8 @@ from capitoline.modalities.sequence import Ratings, SequenceRater
 from capitoline.modalities.trunk import TextRater
 from capitoline.modalities.weights import find_weights
 from capitoline.pipelines.dataset import Division, Example, read_examples
-from capitoline.pipelines.inputs import example_text, frame_scores, read_picture
+from capitoline.pipelines.inputs import encoded_pictures, example_text, frame_scores
 from capitoline.pipelines.metrics import Figures, measure
-
-PICTURES = 64
-"""Pictures decoded at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +83,8 @@ class ImageExamples:
         self.labels = self._rater.labels
 
     def __call__(self, examples: Sequence[Example], channels: Sequence[str] = CHANNELS) -> Ratings:
-        tokens: list[npt.NDArray[np.float32]] = []
-        for start in range(0, len(examples), PICTURES):
-            tokens.extend(self._encoder([read_picture(one, self._data) for one in examples[start : start + PICTURES]]))
-        return self._rater(tokens, examples[0].source.head)
+        tokens = encoded_pictures(self._encoder, examples, self._data)
+        return self._rater(list(tokens), examples[0].source.head)
 
 
 class VideoExamples:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import io
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,13 @@ from capitoline.modalities.tags import tag_names, tags_text
 from capitoline.modalities.trunk import BEGIN, BYTES, Vocabulary, windows
 from capitoline.pipelines.dataset import Division, Example
 
+if TYPE_CHECKING:
+    from capitoline.modalities.encoder import ImageEncoder
+
 Array = npt.NDArray[Any]
+
+PICTURES = 64
+"""Pictures decoded at a time."""
 
 
 class Inputs(Protocol):
@@ -89,10 +96,8 @@ class ImageInputs:
         self._encoder = ImageEncoder()
         self.vector = self._encoder.width
         self._forget = settings.forget
-        self._tokens = {one.key: self._encode(one, data) for one in examples}
-
-    def _encode(self, example: Example, data: Path) -> Array:
-        return self._encoder([read_picture(example, data)])[0].astype(np.float16)
+        tokens = encoded_pictures(self._encoder, examples, data)
+        self._tokens = {one.key: array.astype(np.float16) for one, array in zip(examples, tokens, strict=True)}
 
     def sequence(self, example: Example, draw: np.random.Generator | None) -> Array:
         """(P, E) float32; in training half of the pictures mirrored, some patches dropped."""
@@ -119,13 +124,26 @@ def mirrored(tokens: Array) -> Array:
     return exchanged
 
 
-def read_picture(example: Example, data: Path) -> npt.NDArray[np.uint8]:
-    """(H, W, 3) RGB of the example's member of its source's archive."""
+def encoded_pictures(
+    encoder: ImageEncoder, examples: Sequence[Example], data: Path
+) -> Iterator[npt.NDArray[np.float32]]:
+    """(P, E) patch tokens of each example's picture; a few pictures are in memory at a time."""
+    with ExitStack() as stack:
+        archives = {
+            name: stack.enter_context(zipfile.ZipFile(data / name))
+            for name in sorted({one.source.archive for one in examples})
+        }
+        for start in range(0, len(examples), PICTURES):
+            some = examples[start : start + PICTURES]
+            yield from encoder([_read_picture(one, archives[one.source.archive]) for one in some])
+
+
+def _read_picture(example: Example, archive: zipfile.ZipFile) -> npt.NDArray[np.uint8]:
+    """(H, W, 3) RGB."""
     from PIL import Image
 
-    with zipfile.ZipFile(data / example.source.archive) as archive:
-        encoded = archive.read(str(example.row[example.source.columns[0]]))
-    return np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB"), np.uint8)
+    member = archive.read(str(example.row[example.source.columns[0]]))
+    return np.asarray(Image.open(io.BytesIO(member)).convert("RGB"), np.uint8)
 
 
 class VideoInputs:
@@ -143,9 +161,7 @@ class VideoInputs:
         scores = self._scores[example.key]
         known = np.ones(len(CHANNELS), bool)
         if draw is not None:
-            length = int(np.exp(draw.uniform(np.log(min(8, len(scores))), np.log(len(scores)))))
-            start = int(draw.integers(len(scores) - length + 1))
-            scores = scores[start : start + length]
+            scores = scores[some_stretch(len(scores), draw)]
             known = hide_channels(draw, self._forget)
         return frame_vectors(scores[spread(len(scores), self._window)], known)
 
@@ -154,6 +170,15 @@ class VideoInputs:
 
     def tensors(self) -> dict[str, Array]:
         return {}
+
+
+def some_stretch(count: int, draw: np.random.Generator) -> slice:
+    """Half the time all of `count` frames, as an expert takes them, else a stretch of eight or more."""
+    if draw.random() < 0.5:
+        return slice(count)
+    length = int(np.exp(draw.uniform(np.log(min(8, count)), np.log(count))))
+    start = int(draw.integers(count - length + 1))
+    return slice(start, start + length)
 
 
 def hide_channels(draw: np.random.Generator, share: float) -> npt.NDArray[np.bool_]:

@@ -23,7 +23,7 @@ class Figures:
     count: int
     accuracy: float
     macro_f1: float
-    """Mean F1 over the labels that occur in truth or prediction."""
+    """Mean F1 over the labels that occur in the truth."""
     kappa: float
     """Quadratic weighted kappa; NaN where it is undefined (one label only)."""
     recall: tuple[float, ...]
@@ -54,10 +54,14 @@ def quadratic_weighted_kappa(matrix: npt.NDArray[np.int64]) -> float:
 
 
 def macro_f1(matrix: npt.NDArray[np.int64]) -> float:
-    """Mean F1 over the labels that occur in truth or prediction."""
-    support = matrix.sum(0) + matrix.sum(1)
-    occurs = support > 0
-    return float(np.mean(2.0 * matrix.diagonal()[occurs] / support[occurs])) if occurs.any() else float("nan")
+    """Mean F1 over the labels that occur in the truth.
+
+    A set without a label would otherwise punish one stray prediction of it with an F1 of zero,
+    which a model that was only trained on that set's labels cannot make.
+    """
+    occurs = matrix.sum(1) > 0
+    support = (matrix.sum(0) + matrix.sum(1))[occurs]
+    return float(np.mean(2.0 * matrix.diagonal()[occurs] / support)) if occurs.any() else float("nan")
 
 
 def calibration_error(probabilities: npt.NDArray[np.float32], truth: Severities, bins: int = 15) -> float:

@@ -9,11 +9,11 @@ import torch
 from capitoline.modalities.heads import (
     OrdinalHead,
     class_weights,
-    decide,
     fit_temperature,
     log_probabilities,
     ordinal_loss,
 )
+from capitoline.modalities.ordinal import Head, decide, probabilities_of
 
 
 def test_any_logits_give_a_distribution_over_the_labels() -> None:
@@ -28,6 +28,24 @@ def test_probabilities_are_the_products_of_the_conditional_decisions() -> None:
     above = torch.sigmoid(logits[0])
     expected = [1 - above[0], above[0] * (1 - above[1]), above[0] * above[1] * (1 - above[2]), above.prod()]
     torch.testing.assert_close(log_probabilities(logits).exp()[0], torch.stack(expected))
+
+
+def test_without_torch_the_probabilities_are_the_same_for_any_logits() -> None:
+    logits = np.array(list(product((-90.0, -1.0, 0.0, 2.0, 90.0), repeat=3)), np.float32)
+    expected = log_probabilities(torch.from_numpy(logits)).exp().numpy()
+    np.testing.assert_allclose(probabilities_of(logits), expected, atol=1e-6)
+
+
+def test_without_torch_a_head_gives_the_same() -> None:
+    head = OrdinalHead(128, 16, 5).eval()
+    pooled = 3 * torch.randn(7, 128) + 1
+    for parameter in head.parameters():
+        torch.nn.init.normal_(parameter)
+    head.temperature.fill_(1.7)
+    logits, features = head(pooled)
+    ours = Head({name: tensor.detach().numpy() for name, tensor in head.state_dict().items()})(pooled.numpy())
+    np.testing.assert_allclose(ours[0], log_probabilities(logits).detach().exp().numpy(), atol=1e-5)
+    np.testing.assert_allclose(ours[1], features.detach().numpy(), atol=1e-4)
 
 
 def test_the_loss_is_the_negative_log_likelihood_of_the_weighted_rows() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from capitoline.modalities.sequence import Ratings
+from capitoline.modalities.rater import Ratings
 from capitoline.modalities.trunk import BEGIN, TextRater, Vocabulary, load_text_rater, windows
 
 

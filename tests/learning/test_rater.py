@@ -1,0 +1,53 @@
+"""What rates without PyTorch gives what the network that was trained gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from capitoline.modalities.heads import log_probabilities
+from capitoline.modalities.rater import ELEMENTS_A_RUN, SequenceRater
+from capitoline.modalities.sequence import build_network, pack
+from capitoline.modalities.weights import find_weights, read_metadata, read_weights, write_weights
+
+SHIPPED = [("text", "text"), ("text", "tags"), ("image", "image"), ("video", "video")]
+LENGTHS = (1, 40, 7, 130, 2, 90, ELEMENTS_A_RUN + 20, 256)
+
+
+def _sequences(shape: dict[str, int]) -> list[npt.NDArray[Any]]:
+    draw = np.random.default_rng(0)
+    if shape["vocabulary"]:
+        return [draw.integers(0, shape["vocabulary"], length) for length in LENGTHS]
+    return [draw.random((length, shape["vector"]), np.float32) for length in LENGTHS]
+
+
+@pytest.mark.parametrize(("name", "head"), SHIPPED)
+def test_it_equals_the_trained_network(name: str, head: str) -> None:
+    rater = SequenceRater(find_weights(name), name)
+    sequences = _sequences(rater.metadata["shape"])
+    ratings = rater(sequences, head)
+    network = build_network(*read_weights(find_weights(name), name))
+    with torch.no_grad():
+        logits, features = network.head(head)(network(*pack(sequences)))
+    np.testing.assert_allclose(ratings.probabilities, log_probabilities(logits).exp().numpy(), atol=1e-5)
+    np.testing.assert_allclose(ratings.features, features.numpy(), atol=1e-4)
+
+
+def test_no_sequences_have_no_ratings() -> None:
+    assert SequenceRater(find_weights("video"), "video")([], "video").features.shape == (0, 64)
+
+
+@pytest.mark.parametrize("change", ["lost", "cut"])
+def test_a_file_that_does_not_hold_what_its_header_says_is_refused(tmp_path: Path, change: str) -> None:
+    tensors, metadata = read_weights(find_weights("video"), "video")
+    name = "body.blocks.1.ffn.value.weight"
+    whole = tensors.pop(name)
+    write_weights(tmp_path / "w.safetensors", tensors | ({name: whole[1:]} if change == "cut" else {}), metadata)
+    assert read_metadata(tmp_path / "w.safetensors")["kind"] == "video"
+    with pytest.raises(ValueError, match="does not hold the network"):
+        SequenceRater(tmp_path / "w.safetensors", "video")
