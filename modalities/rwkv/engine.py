@@ -16,7 +16,7 @@ from capitoline.modalities.rwkv.compiled import HEAD_SIZE, SYMBOLS, call
 from capitoline.modalities.rwkv.library import operator_available
 from capitoline.modalities.rwkv.model import RWKV7, Block
 from capitoline.modalities.rwkv.packing import Packing
-from capitoline.modalities.rwkv.products import Product, best_dtype, product_of
+from capitoline.modalities.rwkv.products import FIXED, Product, best_dtype, product_of
 from capitoline.modalities.rwkv.state import State
 
 TILE = 256
@@ -30,8 +30,8 @@ class Engine:
 
     Args:
         model: its weights are copied; later changes to it are not seen.
-        dtype: of matrix products, bfloat16 or float32; the best for this processor if not given.
-            Norms, gates and states are float32 in both.
+        dtype: of matrix products: bfloat16, float32 or int16, which is fixed point (see `products.py`);
+            the best for this processor if not given. Norms, gates and states are always float32.
     """
 
     def __init__(self, model: RWKV7, dtype: torch.dtype | None = None) -> None:
@@ -59,7 +59,7 @@ class Engine:
         x = self._model.embed(inputs) if inputs.ndim == 1 else inputs
         norm = self._model.layers[0].ln0
         stream = functional.layer_norm(x.float(), (self.size.width,), norm.weight, norm.bias)
-        first_value = torch.empty(stream.shape, dtype=self.dtype)
+        first_value = torch.empty(stream.shape, dtype=self._layers[0].dtype)
         added = torch.zeros_like(first_value)
         for index, layer in enumerate(self._layers):
             time_shift, channel_shift, wkv = (one[tile.sequences] for one in state.layer(index))
@@ -105,6 +105,7 @@ class _Layer:
     """One layer's weights, packed."""
 
     dtype: torch.dtype
+    """Of what goes into the products and comes out of them."""
     time: _Mix
     channel: _Mix
     vectors: Tensor
@@ -126,7 +127,7 @@ class _Layer:
             products["value"] = torch.cat((att.value.weight, att.v1.t()))
         ratios = torch.stack([getattr(att, f"x_{name}").flatten() for name in "rwkvag"])
         return _Layer(
-            dtype,
+            torch.float32 if dtype == FIXED else dtype,
             _Mix(_float(block.ln1.weight), _float(block.ln1.bias), _float(ratios)),
             _Mix(_float(block.ln2.weight), _float(block.ln2.bias), _float(ffn.x_k.view(1, -1))),
             _float(torch.stack([vector.flatten() for vector in vectors])),

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from capitoline.modalities.rwkv.engine import Engine
+from capitoline.modalities.rwkv.library import kernels
 from capitoline.modalities.rwkv.model import RWKV7
 from capitoline.modalities.rwkv.packing import pack
+from capitoline.modalities.rwkv.products import fixed_product
 from capitoline.modalities.rwkv.size import Size
 from capitoline.modalities.rwkv.state import State
 from tests.rwkv.official import random_batch, random_model
@@ -39,12 +41,33 @@ def test_the_engine_equals_the_model(model: RWKV7) -> None:
         torch.testing.assert_close(ours, theirs, atol=5e-5, rtol=0)
 
 
-def test_the_engine_in_bfloat16_stays_within_its_rounding(model: RWKV7) -> None:
+@pytest.mark.parametrize(("dtype", "mean", "most"), [(torch.bfloat16, 5e-3, 0.05), (torch.int16, 5e-4, 5e-3)])
+def test_coarser_products_stay_within_their_rounding(
+    model: RWKV7, dtype: torch.dtype, mean: float, most: float
+) -> None:
+    if dtype == torch.int16 and not hasattr(kernels(), "fixed_product"):
+        pytest.skip("fixed point is compiled for AVX2 without AVX-512 only")
     ids, offsets = random_batch(500, LENGTHS)
-    exact, _ = Engine(model, torch.float32).hidden(ids, offsets)
-    rounded, _ = Engine(model, torch.bfloat16).hidden(ids, offsets)
-    assert (rounded - exact).abs().max() < 0.05
-    assert (rounded - exact).abs().mean() < 0.005
+    exact, exact_state = Engine(model, torch.float32).hidden(ids, offsets)
+    rounded, state = Engine(model, dtype).hidden(ids, offsets)
+    assert (rounded - exact).abs().mean() < mean
+    assert (rounded - exact).abs().max() < most
+    assert (state.wkv - exact_state.wkv).abs().mean() < mean
+
+
+@pytest.mark.parametrize("inputs", [32, 256, 3072])
+def test_a_fixed_point_product_is_near_and_never_overflows(inputs: int) -> None:
+    if not hasattr(kernels(), "fixed_product"):
+        pytest.skip("fixed point is compiled for AVX2 without AVX-512 only")
+    torch.manual_seed(0)
+    weight = torch.randn(48, inputs)
+    weight[0], weight[1], weight[2, 1:] = 3, 0, 0  # all as large as can be, none, a single one
+    x = torch.randn(11, inputs)
+    x[0], x[1], x[2] = 5, 0, x[2].abs() * 1e20
+    exact = x.double() @ weight.double().t()
+    error = (fixed_product(weight)(x).double() - exact).abs()
+    size = x.double().norm(dim=1, keepdim=True) * weight.double().norm(dim=1)
+    assert (error <= 1e-3 * size).all()
 
 
 def test_the_engine_takes_vectors_and_ids_mixed_in_one_sequence(model: RWKV7) -> None:
