@@ -181,6 +181,26 @@ def train(
     typer.echo(f"weights: {weights}")
 
 
+@app.command()
+def evaluate(
+    configs: Annotated[list[Path], typer.Argument(help="YAML files of evaluations: configs/eval/*.yaml.", exists=True)],
+    data: Annotated[
+        Path, typer.Option(envvar="CAPITOLINE_DATA", help="Folder in which the YAML's data files lie.")
+    ] = Path("../shared/data"),
+) -> None:
+    """Rate labelled rows and print the figures beside those of the commonest label and of the floors.
+
+    capitoline evaluate configs/eval/*.yaml
+    """
+    from rich.console import Console
+
+    from capitoline.pipelines.evaluate import evaluate, table_of
+
+    with _told_plainly():
+        for config in configs:
+            Console().print(table_of(evaluate(config, data)))
+
+
 def main() -> None:
     """The entry point of the `capitoline` command."""
     # One thread a process: two BLAS threads on two busy cores were measured four times slower than one.
