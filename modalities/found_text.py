@@ -11,7 +11,7 @@ from capitoline.modalities.rated import rated
 from capitoline.modalities.schema import Evidence, Expert, Outcome, Span
 
 if TYPE_CHECKING:
-    from capitoline.modalities.sequence import Ratings
+    from capitoline.modalities.rater import Ratings
 
 RateTexts = Callable[[Sequence[str]], "Ratings"]
 """What a `TextRater` does."""

@@ -71,15 +71,3 @@ def fit_temperature(logits: Tensor, severities: Tensor) -> float:
     ones = torch.ones(len(severities))
     losses = torch.stack([ordinal_loss(logits / temperature, severities, ones) for temperature in grid])
     return float(grid[losses.argmin()])
-
-
-def decide(probabilities: npt.NDArray[np.float32], down_cost: float) -> npt.NDArray[np.int64]:
-    """(B, K) probabilities → (B,) severities of least expected cost.
-
-    A level too mild costs `down_cost` times a level too severe; the least expected cost is
-    then at the down_cost / (1 + down_cost) quantile (1 is the median).
-    """
-    quantile = down_cost / (1.0 + down_cost)
-    cumulative = np.cumsum(probabilities, axis=-1, dtype=np.float64)[:, :-1]
-    severities: npt.NDArray[np.int64] = (cumulative < quantile).sum(axis=-1)
-    return severities

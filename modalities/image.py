@@ -11,7 +11,7 @@ from capitoline.modalities.shielded import shielded
 
 if TYPE_CHECKING:
     from capitoline.modalities.encoder import ImageEncoder
-    from capitoline.modalities.sequence import Ratings, SequenceRater
+    from capitoline.modalities.rater import Ratings, SequenceRater
 
 HEAD = "image"
 
@@ -73,7 +73,7 @@ def load_image(weights: str, encoder_file: str = "", name: str = "image") -> Ima
         ValueError: weights or encoder cannot be found, or do not fit each other.
     """
     from capitoline.modalities.encoder import ImageEncoder
-    from capitoline.modalities.sequence import SequenceRater
+    from capitoline.modalities.rater import SequenceRater
     from capitoline.modalities.weights import find_weights
 
     rater = SequenceRater(find_weights(weights), "image")

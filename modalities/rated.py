@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from capitoline.modalities.schema import Evidence, Expert, Outcome, Span, Tag
 
 if TYPE_CHECKING:
-    from capitoline.modalities.sequence import Ratings
+    from capitoline.modalities.rater import Ratings
 
 
 def rated(

@@ -1,7 +1,8 @@
-"""Sequences → RWKV-7 → pooled → ordinal heads: the network that every learned expert is made of.
+"""Sequences → RWKV-7 → pooled → ordinal heads: the network that every learned expert is made of, to be trained.
 
 Text gives token ids, a picture the patch tokens of an encoder, a film a vector a frame. What
-differs is only what a sequence's elements are; see `trunk.py` for text.
+differs is only what a sequence's elements are; see `trunk.py` for text. What rates with the
+trained weights is `rater.py`.
 
 Legend:  B = sequences, T = elements of all sequences, V = width of a vector going in,
          C = width of RWKV-7, D = width of the pre-logits, K = labels.
@@ -11,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,13 +19,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from capitoline.modalities.heads import OrdinalHead, decide, log_probabilities
+from capitoline.modalities.heads import OrdinalHead
+from capitoline.modalities.rater import Ratings as Ratings
+from capitoline.modalities.rater import SequenceRater as SequenceRater
 from capitoline.modalities.rwkv.model import RWKV7
 from capitoline.modalities.rwkv.size import Size
-from capitoline.modalities.weights import read_weights
-
-ELEMENTS_A_RUN = 8_192
-"""Tokens or vectors in one run of the network: bounds memory, and larger ones gain nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,35 +41,6 @@ class Shape:
     """Token ids that go in; 0 if vectors do."""
     vector: int = 0
     """V, if vectors go in."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ratings:
-    """What the network says about B inputs."""
-
-    probabilities: npt.NDArray[np.float32]
-    """(B, K), each row summing to 1."""
-    features: npt.NDArray[np.float32]
-    """(B, D) pre-logits."""
-    severities: npt.NDArray[np.int64]
-    """(B,) of least expected cost."""
-
-    @property
-    def expected(self) -> npt.NDArray[np.float32]:
-        """(B,) expected severity: finer than the decided one, for ranking the parts of an item."""
-        return (self.probabilities @ np.arange(self.probabilities.shape[1])).astype(np.float32)
-
-    def worst_of(self, owners: Sequence[int], count: int) -> Ratings:
-        """Of the parts of each owner 0 … count-1, the one of the highest expected severity.
-
-        A mean would let ninety harmless frames hide one that is not.
-        """
-        expected, worst = self.expected, np.full(count, -1)
-        for part, owner in enumerate(owners):
-            if worst[owner] < 0 or expected[part] > expected[worst[owner]]:
-                worst[owner] = part
-        assert (worst >= 0).all(), "an owner without a part"
-        return Ratings(self.probabilities[worst], self.features[worst], self.severities[worst])
 
 
 class RatingNetwork(nn.Module):
@@ -112,33 +81,8 @@ def pack(sequences: Sequence[npt.NDArray[Any]]) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(np.concatenate(sequences)), offsets
 
 
-class SequenceRater:
-    """A weight file, loaded, that rates sequences on the labels it was trained on.
-
-    Raises:
-        ValueError: the file cannot be read or holds weights of another kind.
-    """
-
-    def __init__(self, path: Path, kind: str) -> None:
-        self.tensors, self.metadata = read_weights(path, kind)
-        self.labels: tuple[str, ...] = tuple(self.metadata["labels"])
-        self.network = build_network(self.tensors, self.metadata)
-
-    @torch.inference_mode()
-    def __call__(self, sequences: Sequence[npt.NDArray[Any]], head: str) -> Ratings:
-        """Ratings of B sequences, each of (T, V) float32 vectors or (T,) int64 token ids, by `head`."""
-        probabilities = np.zeros((len(sequences), len(self.labels)), np.float32)
-        features = np.zeros((len(sequences), self.network.shape.features), np.float32)
-        for rows in _runs([len(one) for one in sequences]):
-            pooled = self.network(*pack([sequences[row] for row in rows]))
-            logits, pre_logits = self.network.head(head)(pooled)
-            probabilities[rows] = log_probabilities(logits).exp().numpy()
-            features[rows] = pre_logits.numpy()
-        return Ratings(probabilities, features, decide(probabilities, self.metadata["down_cost"]))
-
-
 def build_network(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> RatingNetwork:
-    """The network of a weight file in float32, ready to rate."""
+    """The network of a weight file in float32: what `SequenceRater` must equal."""
     network = RatingNetwork(Shape(**metadata["shape"]), metadata["heads"])
     weights = {name: tensor.float() for name, tensor in tensors.items() if name in network.state_dict()}
     network.load_state_dict(weights)
@@ -148,16 +92,3 @@ def build_network(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) ->
 def network_metadata(network: RatingNetwork) -> dict[str, Any]:
     """What `build_network` needs beside the tensors."""
     return {"shape": asdict(network.shape), "heads": list(network.heads)}
-
-
-def _runs(lengths: Sequence[int]) -> list[list[int]]:
-    """Rows divided into runs of at most `ELEMENTS_A_RUN` elements; a longer sequence runs alone."""
-    runs: list[list[int]] = []
-    room = 0
-    for row, length in enumerate(lengths):
-        if length > room:
-            runs.append([])
-            room = ELEMENTS_A_RUN
-        runs[-1].append(row)
-        room -= length
-    return runs

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from capitoline.modalities.rater import Ratings, SequenceRater
 from capitoline.modalities.rwkv.tokenizer import VOCABULARY, WorldTokenizer
-from capitoline.modalities.sequence import Ratings, SequenceRater
 from capitoline.modalities.weights import find_weights
 
 BEGIN = 0

@@ -14,7 +14,7 @@ from capitoline.modalities.schema import Decoded, Evidence, Frame, Modality, Spa
 from capitoline.modalities.shielded import shielded
 
 if TYPE_CHECKING:
-    from capitoline.modalities.sequence import SequenceRater
+    from capitoline.modalities.rater import SequenceRater
     from capitoline.modalities.tagger import OpenNsfw
 
 HEAD = "video"
@@ -74,7 +74,7 @@ def load_video(weights: str, name: str = "video") -> Video:
     Raises:
         ValueError: the weights or the tagger cannot be found.
     """
-    from capitoline.modalities.sequence import SequenceRater
+    from capitoline.modalities.rater import SequenceRater
     from capitoline.modalities.tagger import OpenNsfw
     from capitoline.modalities.weights import find_weights
 

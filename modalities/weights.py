@@ -13,6 +13,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -20,6 +23,9 @@ SHIPPED = Path(__file__).parent / "shipped"
 
 METADATA_KEY = "capitoline"
 """The key of the safetensors header under which our JSON lies."""
+
+STORED = {"BF16": "<u2", "F16": "<f2", "F32": "<f4", "I32": "<i4", "I64": "<i8"}
+"""NumPy's names of the types that weight files hold; it has none for bfloat16."""
 
 
 def find_weights(name: str) -> Path:
@@ -79,10 +85,30 @@ def read_weights(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
     """
     from safetensors.torch import load_file
 
+    return load_file(path), _metadata_of_kind(path, kind)
+
+
+def read_arrays(path: Path, kind: str) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+    """As `read_weights`, without PyTorch: floating-point tensors of any width as float32, others as they are."""
+    from safetensors import deserialize
+
+    metadata = _metadata_of_kind(path, kind)
+    tensors = deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
+    return {name: _array(tensor) for name, tensor in tensors}, metadata
+
+
+def _array(tensor: Mapping[str, Any]) -> npt.NDArray[Any]:
+    stored = np.frombuffer(tensor["data"], STORED[tensor["dtype"]]).reshape(tensor["shape"])
+    if tensor["dtype"] == "BF16":  # the upper half of a float32
+        return (stored.astype("<u4") << 16).view("<f4")
+    return stored.astype(np.float32) if stored.dtype.kind == "f" else stored
+
+
+def _metadata_of_kind(path: Path, kind: str) -> dict[str, Any]:
     metadata = read_metadata(path)
     if metadata["kind"] != kind:
         raise ValueError(f"{path} holds weights of kind {metadata['kind']!r} where {kind!r} is needed")
-    return load_file(path), metadata
+    return metadata
 
 
 def write_weights(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from capitoline.modalities.sequence import Ratings
+from capitoline.modalities.rater import Ratings
 
 
 class CountingRater:
