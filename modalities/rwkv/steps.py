@@ -169,13 +169,15 @@ class PlainSteps:
 
 def sigmoid(x: Array) -> Array:
     """By the hyperbolic tangent, which cannot overflow."""
-    return (0.5 + 0.5 * np.tanh(0.5 * x)).astype(np.float32)
+    result: Array = (0.5 + 0.5 * np.tanh(0.5 * x)).astype(np.float32)
+    return result
 
 
 def _normalised(x: Array, epsilon: float) -> Array:
     centred = x - x.mean(-1, keepdims=True)
     variance = np.square(centred).mean(-1, keepdims=True)
-    return (centred / np.sqrt(variance + epsilon)).astype(np.float32)
+    result: Array = (centred / np.sqrt(variance + epsilon)).astype(np.float32)
+    return result
 
 
 def _recur(r: Array, decay: Array, k: Array, v: Array, a: Array, b: Array, offsets: Offsets) -> Array:
