@@ -15,6 +15,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from capitoline.configs.training import Source
 
 
@@ -94,3 +97,8 @@ def _division(row: Mapping[str, Any], source: Source, selection: float) -> Divis
     group = str(row.get(source.group) or row["id"]).strip().casefold()
     place = int.from_bytes(hashlib.blake2b(group.encode(), digest_size=8).digest()) / 2**64
     return Division.SELECTION if place < selection else Division.TRAIN
+
+
+def severities_of(examples: Sequence[Example]) -> npt.NDArray[np.int64]:
+    """(N,) true severities."""
+    return np.array([one.severity for one in examples], np.int64)

@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 from rich.table import Table
 
 from capitoline.configs.training import Evaluation, Floor, Kind, Task, load_configuration
 from capitoline.modalities.frames import CHANNELS, frame_vectors, spread
-from capitoline.modalities.sequence import Ratings, SequenceRater
+from capitoline.modalities.rater import Ratings, SequenceRater
 from capitoline.modalities.trunk import TextRater
 from capitoline.modalities.weights import find_weights
-from capitoline.pipelines.dataset import Division, Example, read_examples
+from capitoline.pipelines.dataset import Division, Example, read_examples, severities_of
 from capitoline.pipelines.inputs import encoded_pictures, example_text, frame_scores
 from capitoline.pipelines.metrics import Figures, measure
 
@@ -112,11 +111,6 @@ RATERS: dict[str, Callable[[Path, Path], ExampleRater]] = {
 def open_rater(kind: Kind, path: Path, data: Path) -> ExampleRater:
     """What rates examples of data under `data` with the weights at `path`."""
     return RATERS[kind](path, data)
-
-
-def severities_of(examples: Sequence[Example]) -> npt.NDArray[np.int64]:
-    """(N,) true severities."""
-    return np.array([one.severity for one in examples], np.int64)
 
 
 def table_of(results: Sequence[Result]) -> Table:

@@ -16,7 +16,7 @@ import json
 import platform
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,29 +27,18 @@ from rich.progress import Progress
 from torch import Tensor
 
 from capitoline.configs.training import Training, load_configuration
-from capitoline.modalities.heads import class_weights, fit_temperature, ordinal_loss
+from capitoline.modalities.heads import fit_temperature, ordinal_loss
 from capitoline.modalities.sequence import RatingNetwork, Shape, network_metadata, pack
 from capitoline.modalities.weights import write_weights
 from capitoline.pipelines.card import write_card
-from capitoline.pipelines.dataset import Division, Example, read_examples
-from capitoline.pipelines.evaluate import open_rater, severities_of
-from capitoline.pipelines.inputs import INPUTS, Inputs
+from capitoline.pipelines.corpus import Corpus, by_head, gather, rows_by_head
+from capitoline.pipelines.dataset import Example, severities_of
+from capitoline.pipelines.evaluate import open_rater
+from capitoline.pipelines.inputs import Inputs
 from capitoline.pipelines.metrics import Figures, measure
 from capitoline.pipelines.optimiser import cosine, make_optimiser, set_rate
 
 CHECKPOINT = "checkpoint.pt"
-
-
-@dataclass(frozen=True, slots=True)
-class Corpus:
-    """The examples of a run, divided, with what turns them into sequences."""
-
-    train: list[Example]
-    selection: list[Example]
-    validation: list[Example]
-    inputs: Inputs
-    weights: dict[str, npt.NDArray[np.float32]]
-    """Head → (K,) weights of the labels."""
 
 
 def train(config_path: Path, out: Path, data: Path) -> Path:
@@ -62,8 +51,8 @@ def train(config_path: Path, out: Path, data: Path) -> Path:
     """
     settings = load_configuration(config_path, Training)
     _open_run(out, settings)
+    corpus = gather(settings, data)
     torch.manual_seed(settings.seed)
-    corpus = _gather(settings, data)
     heads = sorted({source.head for source in settings.sources})
     network = RatingNetwork(_shape(settings, corpus.inputs), heads, settings.network.dropout)
     best = _fit(network, corpus, settings, out)
@@ -80,19 +69,6 @@ def _open_run(out: Path, settings: Training) -> None:
     config.write_text(text, encoding="utf-8")
     environment = {"python": platform.python_version(), "torch": torch.__version__, "machine": platform.machine()}
     (out / "environment.json").write_text(json.dumps(environment, indent=2), encoding="utf-8")
-
-
-def _gather(settings: Training, data: Path) -> Corpus:
-    examples = read_examples(settings.sources, data, settings.labels, settings.selection)
-    part = {division: [one for one in examples if one.division is division] for division in Division}
-    if not all(part.values()):
-        raise ValueError("training needs labelled rows of the splits train and val, and a share held out of train")
-    weights = {
-        head: class_weights(severities_of(rows), len(settings.labels), settings.balance)
-        for head, rows in _by_head(part[Division.TRAIN]).items()
-    }
-    inputs = INPUTS[settings.kind](examples, settings, data)
-    return Corpus(part[Division.TRAIN], part[Division.SELECTION], part[Division.VALIDATION], inputs, weights)
 
 
 def _shape(settings: Training, inputs: Inputs) -> Shape:
@@ -118,8 +94,15 @@ def _fit(network: RatingNetwork, corpus: Corpus, settings: Training, out: Path) 
         seconds = round(time.perf_counter() - started, 1)
         _log(out, {"epoch": epoch, "loss": loss, "selection_loss": held_out, "seconds": seconds})
         state = {"network": network.state_dict(), "optimiser": optimiser.state_dict()}
-        torch.save(state | {"epoch": epoch, "lowest": lowest, "best": best}, out / CHECKPOINT)
+        _save(out, state | {"epoch": epoch, "lowest": lowest, "best": best})
     return best
+
+
+def _save(out: Path, state: dict[str, Any]) -> None:
+    """Write the checkpoint under another name first, so that there is always a whole one."""
+    partial = out / f"{CHECKPOINT}.partial"
+    torch.save(state, partial)
+    partial.replace(out / CHECKPOINT)
 
 
 def _train_epoch(
@@ -155,7 +138,7 @@ def _step(
     with torch.autocast("cpu", torch.bfloat16, enabled=settings.half):
         pooled = network(inputs, offsets)
     loss = torch.zeros(())
-    for head, rows in _rows_by_head(examples).items():
+    for head, rows in rows_by_head(examples).items():
         logits, _ = network.head(head)(pooled[rows])
         chosen = [examples[row] for row in rows]
         loss = loss + _loss(logits, chosen, corpus.weights[head]) * len(rows) / len(examples)
@@ -189,7 +172,7 @@ def _selection_loss(network: RatingNetwork, corpus: Corpus) -> float:
     A net that has learned more is often over-confident first; the temperature repairs that.
     """
     losses = []
-    for head, examples in _by_head(corpus.selection).items():
+    for head, examples in by_head(corpus.selection).items():
         logits = predict(network, corpus.inputs, examples, head)
         temperature = fit_temperature(logits, torch.from_numpy(severities_of(examples)))
         losses.append(_loss(logits / temperature, examples, np.ones(logits.shape[1] + 1, np.float32)).item())
@@ -197,7 +180,7 @@ def _selection_loss(network: RatingNetwork, corpus: Corpus) -> float:
 
 
 def _calibrate(network: RatingNetwork, corpus: Corpus) -> None:
-    for head, examples in _by_head(corpus.selection).items():
+    for head, examples in by_head(corpus.selection).items():
         logits = predict(network, corpus.inputs, examples, head)
         network.head(head).temperature.fill_(fit_temperature(logits, torch.from_numpy(severities_of(examples))))
 
@@ -234,15 +217,6 @@ def _report(path: Path, corpus: Corpus, settings: Training, data: Path) -> dict[
             truth = severities_of(examples)
             figures[name] = measure(truth, ratings.severities, len(settings.labels), ratings.probabilities)
     return figures
-
-
-def _by_head(examples: Sequence[Example]) -> dict[str, list[Example]]:
-    return {head: [examples[row] for row in rows] for head, rows in _rows_by_head(examples).items()}
-
-
-def _rows_by_head(examples: Sequence[Example]) -> dict[str, list[int]]:
-    heads = sorted({one.source.head for one in examples})
-    return {head: [row for row, one in enumerate(examples) if one.source.head == head] for head in heads}
 
 
 def _copy(network: RatingNetwork) -> dict[str, Tensor]:
