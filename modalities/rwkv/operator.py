@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 
+import torch
 from torch import Tensor
 
 from capitoline.modalities.rwkv.chunked import chunked_time_mix
@@ -17,5 +19,15 @@ def time_mix(
     r: Tensor, w: Tensor, k: Tensor, v: Tensor, a: Tensor, b: Tensor, offsets: Tensor, state: Tensor
 ) -> tuple[Tensor, Tensor]:
     """The fastest operator that fits; same arguments and results as `naive_time_mix`."""
-    operator = compiled_time_mix if fits(r, state) else chunked_time_mix
-    return operator(r, w, k, v, a, b, offsets, state)
+    return choose(r, state)(r, w, k, v, a, b, offsets, state)
+
+
+def choose(r: Tensor, state: Tensor) -> Operator:
+    """The operator for tensors like these."""
+    if fits(r, state):
+        return compiled_time_mix
+    if r.device.type == "cuda" and find_spec("triton") and r.dtype != torch.float64:
+        from capitoline.modalities.rwkv.triton_operator import triton_time_mix
+
+        return triton_time_mix
+    return chunked_time_mix

@@ -104,11 +104,16 @@ extern "C" void fixed_pack(int64_t outputs, int64_t inputs, const float* weights
 // out (rows, outputs) = x (rows, inputs) · weights'.
 extern "C" void fixed_product(int64_t rows, int64_t inputs, int64_t outputs, const float* x, const int16_t* packed,
                               const float* scales, float* out, int threads) {
-    std::vector<int16_t> whole(rows * inputs);
-    std::vector<float> row_scales(rows);
+    // Kept from call to call: fresh memory costs more than filling it.
+    static thread_local std::vector<int16_t> room;
+    static thread_local std::vector<float> room_for_scales;
+    if (static_cast<int64_t>(room.size()) < rows * inputs) room.resize(rows * inputs);
+    if (static_cast<int64_t>(room_for_scales.size()) < rows) room_for_scales.resize(rows);
+    int16_t* whole = room.data();  // not the vectors themselves: every thread below has its own
+    float* row_scales = room_for_scales.data();
     parallel((rows + 15) / 16, threads, [&](int64_t block) {
         for (int64_t row = block * 16; row < std::min(rows, block * 16 + 16); row++)
-            quantise_row(inputs, x + row * inputs, whole.data() + row * inputs, &row_scales[row]);
+            quantise_row(inputs, x + row * inputs, whole + row * inputs, row_scales + row);
     });
     parallel(outputs / PANEL, threads, [&](int64_t panel) {
         for (int64_t begin = 0; begin < inputs; begin += BLOCK) {
@@ -116,7 +121,7 @@ extern "C" void fixed_product(int64_t rows, int64_t inputs, int64_t outputs, con
             int64_t count = std::min(BLOCK, inputs - begin);
             for (int64_t row = 0; row < rows; row += TALL) {
                 int64_t height = std::min<int64_t>(TALL, rows - row);
-                TILES[height](whole.data() + row * inputs + begin, inputs, count, weights, &row_scales[row],
+                TILES[height](whole + row * inputs + begin, inputs, count, weights, row_scales + row,
                               scales + panel * PANEL, out + row * outputs + panel * PANEL, outputs, begin == 0);
             }
         }
