@@ -1,6 +1,6 @@
 # Kernels have no types, and a kernel's call is not that of its function.
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, import-untyped"
-# pyright: reportCallIssue=false
+# pyright: reportCallIssue=false, reportArgumentType=false
 """The recurrence on a CUDA device: one Triton program a sequence and head, its state in registers.
 
 The forward pass keeps the state before every `CHUNK` tokens; the backward pass replays a chunk from there rather
