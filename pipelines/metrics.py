@@ -8,7 +8,8 @@ Legend:  N = items, K = labels. Severities are integers 0 … K-1, mildest first
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +36,17 @@ class Figures:
     up_rate: float
     """Share predicted more severe than they are."""
     calibration_error: float
-    """Expected calibration error of the predicted label's probability; NaN without probabilities."""
+    """Expected calibration error of the likeliest label's probability; NaN without probabilities."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Every figure by name; null where it is undefined, because JSON has no NaN."""
+        return {name: _defined(value) for name, value in asdict(self).items()}
+
+
+def _defined(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_defined(one) for one in value]
+    return None if value != value else value
 
 
 def confusion(truth: Severities, predicted: Severities, labels: int) -> npt.NDArray[np.int64]:

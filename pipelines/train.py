@@ -16,7 +16,6 @@ import json
 import platform
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -201,7 +200,7 @@ def _ship(network: RatingNetwork, corpus: Corpus, settings: Training, out: Path,
     path = out / f"{settings.name}.safetensors"
     write_weights(path, tensors, metadata)
     figures = _report(path, corpus, settings, data)
-    write_weights(path, tensors, metadata | {"validation": {name: asdict(one) for name, one in figures.items()}})
+    write_weights(path, tensors, metadata | {"validation": {name: one.as_json() for name, one in figures.items()}})
     write_card(out / f"{settings.name}.md", settings, metadata, figures, len(corpus.train))
     return path
 

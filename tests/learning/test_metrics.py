@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -41,6 +42,13 @@ def test_certain_and_right_is_calibrated_certain_and_wrong_is_not() -> None:
     certain = np.eye(3, dtype=np.float32)
     assert calibration_error(certain, truth) == 0.0
     assert calibration_error(certain, (truth + 1) % 3) == 1.0
+
+
+def test_undefined_figures_are_null_in_json() -> None:
+    figures = measure(np.array([0, 1]), np.array([0, 1]), 3).as_json()
+    assert figures["recall"] == [1.0, 1.0, None]
+    assert figures["calibration_error"] is None
+    json.dumps(figures, allow_nan=False)
 
 
 def test_nothing_to_measure_is_an_error_not_a_perfect_score() -> None:
