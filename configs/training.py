@@ -100,7 +100,7 @@ class Task(Strict):
     name: str
     source: Source
     channels: tuple[str, ...] = ()
-    """Video: the score channels that are known; all if empty."""
+    """Video: the score channels that are known; if empty, those that the expert computes from pixels."""
     floor: Floor = Floor()
 
 

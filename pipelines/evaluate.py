@@ -11,7 +11,7 @@ import numpy as np
 from rich.table import Table
 
 from capitoline.configs.training import Evaluation, Floor, Kind, Task, load_configuration
-from capitoline.modalities.frames import CHANNELS, frame_vectors, spread
+from capitoline.modalities.frames import CHANNELS, SEEN_HERE, frame_vectors, spread
 from capitoline.modalities.rater import Ratings, SequenceRater
 from capitoline.modalities.trunk import TextRater
 from capitoline.modalities.weights import find_weights
@@ -46,7 +46,7 @@ def _evaluate_task(task: Task, settings: Evaluation, rate: ExampleRater, data: P
     examples = read_examples([task.source], data, rate.labels)
     chosen = [one for one in examples if one.division == settings.split]
     truth, count = severities_of(chosen), len(rate.labels)
-    ratings = rate(chosen, task.channels or CHANNELS)
+    ratings = rate(chosen, task.channels)
     figures = measure(truth, ratings.severities, count, ratings.probabilities)
     commonest = int(np.bincount(severities_of([one for one in examples if one.division is Division.TRAIN])).argmax())
     return Result(task.name, figures, measure(truth, np.full_like(truth, commonest), count), task.floor)
@@ -57,7 +57,7 @@ class ExampleRater(Protocol):
 
     labels: tuple[str, ...]
 
-    def __call__(self, examples: Sequence[Example], channels: Sequence[str] = CHANNELS) -> Ratings: ...
+    def __call__(self, examples: Sequence[Example], channels: Sequence[str] = ()) -> Ratings: ...
 
 
 class TextExamples:
@@ -67,7 +67,7 @@ class TextExamples:
         self._rater = TextRater(path)
         self.labels = self._rater.labels
 
-    def __call__(self, examples: Sequence[Example], channels: Sequence[str] = CHANNELS) -> Ratings:
+    def __call__(self, examples: Sequence[Example], channels: Sequence[str] = ()) -> Ratings:
         return self._rater([example_text(one) for one in examples], examples[0].source.head)
 
 
@@ -81,20 +81,20 @@ class ImageExamples:
         self._encoder = ImageEncoder(self._rater.metadata["encoder"])
         self.labels = self._rater.labels
 
-    def __call__(self, examples: Sequence[Example], channels: Sequence[str] = CHANNELS) -> Ratings:
+    def __call__(self, examples: Sequence[Example], channels: Sequence[str] = ()) -> Ratings:
         tokens = encoded_pictures(self._encoder, examples, self._data)
         return self._rater(list(tokens), examples[0].source.head)
 
 
 class VideoExamples:
-    """Frame scores of clips, those of `channels` known."""
+    """Frame scores of clips, those of `channels` known, or of what pixels give here if none is named."""
 
     def __init__(self, path: Path, data: Path) -> None:
         self._rater, self._data = SequenceRater(path, "video"), data
         self.labels = self._rater.labels
 
-    def __call__(self, examples: Sequence[Example], channels: Sequence[str] = CHANNELS) -> Ratings:
-        known = np.array([channel in channels for channel in CHANNELS])
+    def __call__(self, examples: Sequence[Example], channels: Sequence[str] = ()) -> Ratings:
+        known = np.array([channel in channels for channel in CHANNELS]) if channels else SEEN_HERE
         window: int = self._rater.metadata["window"]
         clips = frame_scores(examples, self._data)
         vectors = [frame_vectors(one[spread(len(one), window)], known) for one in clips]
