@@ -21,7 +21,7 @@ Texts = Sequence[Sequence[int]]
 Features = Callable[[Texts], Tensor]
 """(texts, C): the hidden vector of each text's last token."""
 
-QUANTISATIONS = ("F32", "F16", "Q8_0", "Q4_0")
+QUANTISATIONS = ("F16", "Q8_0", "Q4_0")
 
 
 def rwkv_package(tensors: Mapping[str, Tensor], folder: Path) -> Features:
@@ -65,12 +65,13 @@ def llama_cpp(tensors: Mapping[str, Tensor], size: Size, folder: Path, quantisat
     return features
 
 
-def distilbert(length: int) -> Callable[[Tensor], Tensor]:
-    """DistilBERT as published, random weights; (texts, tokens) ids of one length → (texts, C). Raises ImportError."""
+def distilbert(length: int) -> tuple[Callable[[Tensor], Tensor], int]:
+    """DistilBERT's shape, random weights: ids (texts, tokens) → (texts, C); its parameters but the embedding."""
     from transformers import DistilBertConfig, DistilBertModel
 
     model = DistilBertModel(DistilBertConfig(max_position_embeddings=max(512, length))).eval()
-    return lambda ids: torch.no_grad()(model)(input_ids=ids).last_hidden_state[:, 0]
+    inner = sum(one.numel() for one in model.transformer.parameters())
+    return lambda ids: torch.no_grad()(model)(input_ids=ids).last_hidden_state[:, 0], inner
 
 
 def write_gguf(tensors: Mapping[str, Tensor], size: Size, path: Path, quantisation: str) -> None:

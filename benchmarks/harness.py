@@ -10,7 +10,7 @@ import json
 import platform
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -68,11 +68,12 @@ def machine() -> str:
     return f"{name}, {', '.join(known)}"
 
 
-def write_rows(name: str, rows: Sequence[Row]) -> None:
-    """Print the rows and write them to `results/<name>.json`."""
-    found = []
+def write_rows(name: str, rows: Iterable[Row]) -> list[Row]:
+    """Print the rows as they come and write them to `results/<name>.json`."""
+    kept, found = [], []
     for row in rows:
         print(line(row), flush=True)
+        kept.append(row)
         found.append({
             "work": row.work, "peer": row.peer, "ours": row.ours, "theirs": row.theirs, "ratio": row.ratio,
             "must_be": row.must_be, "met": row.met, "note": row.note,
@@ -80,6 +81,7 @@ def write_rows(name: str, rows: Sequence[Row]) -> None:
     record = {"date": datetime.now(UTC).date().isoformat(), "machine": machine(), "rows": found}
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return kept
 
 
 def line(row: Row) -> str:

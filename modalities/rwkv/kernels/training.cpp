@@ -131,10 +131,17 @@ void spread(const Moment& now, const float* before, const float* after, float* g
     }
 }
 
+// Kept from call to call by each thread: fresh memory costs more than filling it.
 struct Scratch {
     std::vector<float> entries;  // the state before each chunk
-    std::vector<float> states;   // the states before each token of a chunk, and the last
-    std::vector<Moment> moments;
+    std::vector<float> states = std::vector<float>((CHUNK + 1) * CELLS);  // before each token of a chunk, and the last
+    std::vector<Moment> moments = std::vector<Moment>(CHUNK);
+
+    static Scratch& of_this_thread(int64_t chunks) {
+        static thread_local Scratch scratch;
+        if (static_cast<int64_t>(scratch.entries.size()) < (chunks + 1) * CELLS) scratch.entries.resize((chunks + 1) * CELLS);
+        return scratch;
+    }
 };
 
 template <class T>
@@ -152,8 +159,7 @@ template <class T>
 void backward_head(Span span, const Inputs<T>& in, const float* before, const float* removed, const T* to_y,
                    const float* to_after, const Gradients<T>& out, float* to_before) {
     int64_t chunks = (span.end - span.begin + CHUNK - 1) / CHUNK;
-    Scratch scratch{std::vector<float>((chunks + 1) * CELLS), std::vector<float>((CHUNK + 1) * CELLS),
-                    std::vector<Moment>(CHUNK)};
+    Scratch& scratch = Scratch::of_this_thread(chunks);
     memcpy(scratch.entries.data(), before, sizeof(float) * CELLS);
     for (int64_t chunk = 0; chunk + 1 < chunks; chunk++) {
         float* entry = scratch.entries.data() + chunk * CELLS;

@@ -1,0 +1,236 @@
+"""The RWKV-7 engine against what a user would otherwise take, on one thread.
+
+    python benchmarks/engine.py [--quick]
+
+Features of real texts against the `rwkv` package, llama.cpp and DistilBERT; a training step against chunked PyTorch;
+the share of this machine's matrix peak; the cost of a token far into a stream. Every peer computes the same weights'
+features first and must agree with ours (DistilBERT has its own). Token ids are folded onto a vocabulary of 512, so
+that nobody's time goes into an embedding or a language head. Writes `benchmarks/results/engine.json` and `engine.svg`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+
+import torch
+from engine_peers import QUANTISATIONS, Features, Texts, distilbert, llama_cpp, rwkv_package
+from engine_plot import plot
+from harness import Row, take_turns, write_rows
+from torch import Tensor
+from torch.nn import functional
+
+from capitoline.modalities.rwkv.checkpoint import model_of
+from capitoline.modalities.rwkv.chunked import chunked_time_mix
+from capitoline.modalities.rwkv.compiled import compiled_time_mix
+from capitoline.modalities.rwkv.engine import Engine
+from capitoline.modalities.rwkv.model import RWKV7
+from capitoline.modalities.rwkv.operator import Operator
+from capitoline.modalities.rwkv.packing import pack
+from capitoline.modalities.rwkv.products import product_of
+from capitoline.modalities.rwkv.size import Size
+from capitoline.modalities.rwkv.state import State
+from capitoline.modalities.rwkv.streaming import fork
+from capitoline.modalities.rwkv.tokenizer import WorldTokenizer
+
+DATA = Path(os.environ.get("CAPITOLINE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+VOCABULARY = 512
+SIZES = {"4×256": Size(VOCABULARY, 256, 4), "12×768": Size(VOCABULARY, 768, 12)}
+BOUNDS = {"4×256": ">= 12", "12×768": ">= 7"}
+"""What the ratio to the `rwkv` package must be."""
+CORPORA = {"short": ("davidson", 2_000), "long": ("ios_apps", 500)}
+FAITHFUL = 0.97
+"""Least cosine between a peer's features and ours; Q4_0 falls below it."""
+SHARE = {"4×256": 16, "12×768": 160}
+"""Of a corpus, every so many-th text is measured: medians need turns more than they need texts."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="the small model only")
+    torch.set_num_threads(1)
+    sizes = dict(list(SIZES.items())[:1]) if parser.parse_args().quick else SIZES
+    with tempfile.TemporaryDirectory() as folder:
+        plot(write_rows("engine", all_rows(sizes, Path(folder))))
+
+
+def all_rows(sizes: Mapping[str, Size], folder: Path) -> Iterator[Row]:
+    yield from training_rows()
+    yield from stream_rows()
+    for name, size in sizes.items():
+        yield from feature_rows(name, size, folder)
+    if len(sizes) > 1:
+        yield from distilbert_rows()
+        yield peak_row()
+
+
+def random_weights(size: Size) -> Mapping[str, Tensor]:
+    """An official model moved off its initial values, where half of it is zero."""
+    torch.manual_seed(0)
+    with torch.device("meta"):
+        shapes = {name: tensor.shape for name, tensor in RWKV7(size, language_head=True).state_dict().items()}
+    return {name: _random(name, shape) for name, shape in shapes.items()}
+
+
+def _random(name: str, shape: torch.Size) -> Tensor:
+    noise = torch.randn(shape)
+    if name.endswith(("ln0.weight", "ln1.weight", "ln2.weight", "ln_x.weight", "ln_out.weight", "k_a")):
+        return 1 + 0.1 * noise
+    if len(shape) == 2 and not name.endswith("r_k"):
+        return noise * float(shape[-1] if name.endswith(".weight") else shape[0]) ** -0.5
+    return 0.5 + 0.1 * noise if ".x_" in name or name.endswith("k_k") else 0.1 * noise
+
+
+def feature_rows(name: str, size: Size, folder: Path) -> Iterator[Row]:
+    """Features of short and long texts against the two other implementations of the same model."""
+    tensors = random_weights(size)
+    ours, package = features_of(Engine(model_of(tensors))), rwkv_package(tensors, folder)
+    texts = {corpus: read_texts(corpus, SHARE[name]) for corpus in CORPORA}
+    try:
+        quantisation, llama = fastest_llama(ours, tensors, size, folder, texts["short"])
+    except ImportError:
+        quantisation, llama = "", None
+    for corpus, some in texts.items():
+        work = f"features, {corpus} texts, {name} (tokens/s)"
+        yield compare(work, "rwkv package", ours, package, some, BOUNDS[name])
+        if llama is None:
+            yield missing(work, "llama.cpp", ours, some, ">= 4")
+        else:
+            yield compare(work, f"llama.cpp {quantisation}", ours, llama, some, ">= 4")
+
+
+def features_of(engine: Engine) -> Features:
+    def features(texts: Texts) -> Tensor:
+        ids, offsets = pack(texts)
+        return engine.hidden(ids, offsets)[0][offsets[1:] - 1]
+
+    return features
+
+
+def fastest_llama(
+    ours: Features, tensors: Mapping[str, Tensor], size: Size, folder: Path, texts: Texts
+) -> tuple[str, Features]:
+    """The quantisation that is fastest here on some of the texts, of those that keep to the model's output."""
+    probe = texts[: max(4, len(texts) // 8)]
+    peers = {name: llama_cpp(tensors, size, folder, name) for name in QUANTISATIONS}
+    faithful = [(name, peer) for name, peer in peers.items() if likeness(ours, peer, probe) >= FAITHFUL]
+    seconds = take_turns([partial(peer, probe) for _, peer in faithful], rounds=1)
+    return min(zip(seconds, faithful, strict=True), key=lambda one: one[0])[1]
+
+
+def likeness(ours: Features, theirs: Features, texts: Texts) -> float:
+    """The least cosine between the two features of a text."""
+    return functional.cosine_similarity(ours(texts[:8]), theirs(texts[:8])).min().item()
+
+
+def compare(work: str, peer: str, ours: Features, theirs: Features, texts: Texts, must_be: str) -> Row:
+    """Tokens a second of both, taking turns on the same texts."""
+    cosine = likeness(ours, theirs, texts)
+    if cosine < FAITHFUL:
+        raise RuntimeError(f"{peer} computes something else: cosine {cosine:.3f}")
+    tokens = sum(map(len, texts))
+    mine, other = take_turns([lambda: ours(texts), lambda: theirs(texts)])
+    return Row(work, peer, tokens / mine, tokens / other, must_be, f"cosine {cosine:.4f}")
+
+
+def missing(work: str, peer: str, ours: Features, texts: Texts, must_be: str) -> Row:
+    (mine,) = take_turns([lambda: ours(texts)])
+    return Row(work, peer, sum(map(len, texts)) / mine, None, must_be, "pip install 'capitoline[bench]'")
+
+
+def read_texts(corpus: str, share: int) -> list[list[int]]:
+    """Token ids of real texts, folded onto the vocabulary."""
+    file, count = CORPORA[corpus]
+    with gzip.open(DATA / f"{file}.jsonl.gz", "rt", encoding="utf-8") as lines:
+        texts = [str(json.loads(line)["text"]) for line, _ in zip(lines, range(count), strict=False)]
+    tokenizer = WorldTokenizer()
+    return [[1 + token % (VOCABULARY - 1) for token in tokenizer.encode(text)] or [1] for text in texts[::share]]
+
+
+def distilbert_rows() -> Iterator[Row]:
+    """12×768 against a transformer of the same width, for each parameter outside the embedding."""
+    model = model_of(random_weights(SIZES["12×768"]))
+    engine = Engine(model)
+    for length, must_be in ((128, ">= 1"), (512, ">= 1.5"), (2_048, ">= 2.5")):
+        work = f"12×768, {length} tokens (tokens/s × parameters)"
+        ids = torch.randint(1, VOCABULARY, (max(1, 512 // length), length))
+        offsets = torch.arange(0, ids.numel() + 1, length)
+        flat = ids.flatten()
+        peer, theirs = distilbert(length)
+        mine, other = take_turns([partial(engine.hidden, flat, offsets), partial(peer, ids)], rounds=2)
+        mine, other = (ids.numel() / seconds for seconds in (mine, other))
+        yield Row(work, "DistilBERT float32", mine * parameters(model), other * theirs, must_be)
+
+
+def parameters(model: RWKV7) -> int:
+    """Outside the embedding and the language head."""
+    return sum(one.numel() for name, one in model.named_parameters() if name.split(".")[0] not in ("emb", "head"))
+
+
+def training_rows() -> Iterator[Row]:
+    """A step on 32 texts of 64 tokens with each operator, the rest of the model being the same."""
+    model = model_of(random_weights(SIZES["4×256"]))
+    ids = torch.randint(1, VOCABULARY, (2_048,))
+    offsets = torch.arange(0, 2_049, 64)
+
+    def step(operator: Operator) -> None:
+        for block in model.layers:
+            block.att.operator = operator
+        model.zero_grad()
+        torch.autograd.backward(model(ids, offsets)[0].square().mean())
+
+    mine, other = take_turns([lambda: step(compiled_time_mix), lambda: step(chunked_time_mix)])
+    yield Row("training step, 4×256 (tokens/s)", "chunked PyTorch", 2_048 / mine, 2_048 / other, ">= 3")
+    mine, other = take_turns([lambda: operate(compiled_time_mix), lambda: operate(chunked_time_mix)])
+    yield Row("its operator alone (token-heads/s)", "chunked PyTorch", 4_096 / mine, 4_096 / other, "")
+
+
+def operate(operator: Operator) -> None:
+    """Forward and backward of the recurrence, four heads, sixteen sequences of 64 tokens."""
+    generator = torch.Generator().manual_seed(0)
+    r, w, k, v, a, b = torch.randn(6, 1_024, 4, 64, generator=generator)
+    a = functional.normalize(a, dim=-1)
+    given = [tensor.requires_grad_() for tensor in (r, w, k, v, a, -a * torch.sigmoid(b))]
+    given = [tensor.detach().requires_grad_() for tensor in given]
+    y, _ = operator(*given, torch.arange(0, 1_025, 64), torch.zeros(16, 4, 64, 64))  # type: ignore[call-arg]
+    torch.autograd.backward(y.sum())
+
+
+def peak_row() -> Row:
+    """Operations of the forward pass's products, against the fastest product of this type measured here."""
+    model = model_of(random_weights(SIZES["12×768"]))
+    engine = Engine(model)
+    ids, offsets = torch.randint(1, VOCABULARY, (1_024,)), torch.arange(0, 1_025, 128)
+    weight = torch.randn(768, 3_072)
+    product = product_of(weight, engine.dtype)
+    left = torch.randn(1_024, 3_072).to(torch.bfloat16 if engine.dtype == torch.bfloat16 else torch.float32)
+    mine, peak = take_turns([lambda: engine.hidden(ids, offsets), lambda: [product(left) for _ in range(20)]])
+    matrices = sum(one.numel() for name, one in model.named_parameters() if one.ndim == 2 and name.startswith("blocks"))
+    done, most = 2e-9 * matrices * 1_024 / mine, 2e-9 * left.numel() * 768 * 20 / peak
+    return Row("12×768 forward (GFLOP/s)", f"matrix peak, {str(engine.dtype)[6:]}", done, most, ">= 0.7")
+
+
+def stream_rows() -> Iterator[Row]:
+    """One token for each of 64 streams that have read 1,000, 10,000 or 100,000: milliseconds a token."""
+    engine = Engine(model_of(random_weights(SIZES["4×256"])))
+    state, read, states = State.zeros(engine.size, 1), 0, []
+    for position in (1_000, 10_000, 100_000):
+        ids = torch.randint(1, VOCABULARY, (position - read,))
+        _, state = engine.hidden(ids, torch.tensor([0, position - read]), state)
+        states.append(fork(state, 64))
+        read = position
+    ids, offsets = torch.randint(1, VOCABULARY, (64,)), torch.arange(65)
+    feeding = [partial(engine.hidden, ids, offsets, one) for one in states]
+    near, middle, far = (1e3 / 64 * seconds for seconds in take_turns(feeding, 31))
+    yield Row("64 streams, token 10,000 (ms)", "token 1,000", middle, near, "<= 1.05")
+    yield Row("64 streams, token 100,000 (ms)", "token 1,000", far, near, "<= 1.05")
+
+
+if __name__ == "__main__":
+    main()
