@@ -31,7 +31,7 @@ def extension(name: str, flags: list[str]) -> Extension:
         sources=[str(path) for path in sorted(KERNELS.glob("*.cpp"))],
         depends=[str(path) for path in sorted(KERNELS.glob("*.h"))],
         # Not -ffast-math: it breaks the exponential. These two are what the compiler needs to vectorise.
-        extra_compile_args=["-std=c++17", "-O3", "-fno-math-errno", "-fno-trapping-math", "-Wno-psabi", *flags],
+        extra_compile_args=["-std=c++17", "-O3", "-g0", "-fno-math-errno", "-fno-trapping-math", "-Wno-psabi", *flags],
         extra_link_args=["-pthread"],
         optional=True,
     )
