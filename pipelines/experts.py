@@ -15,7 +15,7 @@ from typing import Any
 from capitoline.configs.settings import ExpertSettings, Settings
 from capitoline.modalities.schema import Expert, Modality, RatingScale
 from capitoline.modalities.weights import find_weights, sha256
-from capitoline.modalities.wheels import EFFICIENTNET_LITE0, NUDENET, OPEN_NSFW, WHISPER_TINY_EN
+from capitoline.modalities.wheels import NUDENET, OPEN_NSFW, WHISPER_TINY_EN
 from capitoline.pipelines.fingerprint import combined_digest
 from capitoline.pipelines.projection import Projected, positions
 
@@ -123,6 +123,14 @@ def _weights_of(chosen: Any) -> tuple[str, ...]:
     return (sha256(find_weights(chosen.weights)),)
 
 
+def _whisper_digests(model: str) -> tuple[str, ...]:
+    """Of a local model's files, or of the wheel; a model of the hub goes by its name."""
+    path = Path(model).expanduser()
+    if path.exists():
+        return tuple(sha256(file) for file in ([path] if path.is_file() else sorted(path.glob("*.*"))))
+    return (WHISPER_TINY_EN.sha256,)
+
+
 KINDS: Mapping[str, Kind] = {
     "text": Kind((Modality.TEXT,), _text, _weights_of),
     "tags": Kind((Modality.TAGS,), _tags, _weights_of),
@@ -131,19 +139,12 @@ KINDS: Mapping[str, Kind] = {
         _thresholds,
         lambda chosen: (sha256(table_path(chosen.table)), *(TAGGER_DIGESTS[name] for name in chosen.taggers)),
     ),
-    "image": Kind(
-        (Modality.IMAGE,),
-        _image,
-        lambda chosen: (
-            *_weights_of(chosen),
-            sha256(Path(chosen.encoder_file)) if chosen.encoder_file else EFFICIENTNET_LITE0.sha256,
-        ),
-    ),
+    "image": Kind((Modality.IMAGE,), _image, _weights_of),  # they name their encoder's digest and accept no other
     "ocr": Kind((Modality.IMAGE,), _ocr, lambda chosen: (*_weights_of(chosen), version("rapidocr"))),
     "audio": Kind(
         (Modality.AUDIO,),
         _audio,
-        lambda chosen: (*_weights_of(chosen), chosen.engine, chosen.whisper, WHISPER_TINY_EN.sha256),
+        lambda chosen: (*_weights_of(chosen), chosen.engine, chosen.whisper, *_whisper_digests(chosen.whisper)),
     ),
     "video": Kind((Modality.VIDEO,), _video, lambda chosen: (*_weights_of(chosen), OPEN_NSFW.sha256)),
 }
