@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from capitoline.modalities.found_text import FoundText, RateTexts, rate_found
+from capitoline.modalities.lettering import Reader
 from capitoline.modalities.schema import Decoded, Evidence, Frame, Modality, Span
 from capitoline.modalities.shielded import shielded
-from capitoline.modalities.weights import sha256
-
-LONGER_SIDE = 480
-"""Pixels of a picture in which text is looked for; at twice that, recall is the same at three times the cost."""
-
-CONFIDENCE = 0.5
-"""Mean probability of a line's characters, below which RapidOCR itself drops it."""
 
 MOST_FRAMES = 8
 """Of an animation, that are read."""
@@ -30,34 +21,6 @@ GRID = 32
 SAME = 16.0
 """Grey levels of 255 by which no cell may differ for two frames to be one picture. A new caption
 changes few cells, but those a lot."""
-
-
-class Reader:
-    """RapidOCR's detector and recogniser, with the models of its wheel, on one thread."""
-
-    def __init__(self, confidence: float = CONFIDENCE) -> None:
-        import rapidocr
-
-        self._engine = rapidocr.RapidOCR(
-            params={
-                "Global.use_cls": False,  # letters upside down are rare, and turning costs half again
-                "Global.text_score": confidence,
-                "Global.log_level": "critical",
-                "Det.limit_side_len": LONGER_SIDE,
-                "Det.limit_type": "max",
-                "EngineConfig.onnxruntime.intra_op_num_threads": 1,
-                "EngineConfig.onnxruntime.inter_op_num_threads": 1,
-            }
-        )
-        self(np.full((64, 256, 3), 255, np.uint8))  # loads the detector, which it would else do at the first call
-        models = sorted((Path(rapidocr.__file__).parent / "models").glob("*.onnx"))
-        self.digest = hashlib.sha256("".join(map(sha256, models)).encode()).hexdigest()
-        """SHA-256 over those of the models."""
-
-    def __call__(self, picture: npt.NDArray[np.uint8]) -> list[str]:
-        """Lines of text in an (H, W, 3) picture, from the top to the bottom."""
-        found: Any = self._engine(np.ascontiguousarray(picture[:, :, ::-1]))  # one of four types, by what it was told
-        return [line.strip() for line in found.txts or () if line.strip()]
 
 
 class PictureText:

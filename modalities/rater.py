@@ -18,7 +18,7 @@ from capitoline.modalities.ordinal import Array, Head, decide
 from capitoline.modalities.rwkv.forward import Forward
 from capitoline.modalities.weights import read_arrays
 
-ELEMENTS_A_RUN = 512
+ELEMENTS_A_RUN = 1_024
 """Tokens or vectors in one run of the network: enough for the matrix products, few enough for the caches."""
 
 
