@@ -110,6 +110,18 @@ def test_cutting_texts_anywhere_changes_nothing(model: RWKV7, name: str) -> None
         torch.testing.assert_close(state.wkv, after.wkv, atol=5e-5, rtol=0)
 
 
+def test_in_fixed_point_features_do_not_depend_on_batch_or_cut_by_a_single_bit(model: RWKV7) -> None:
+    if not hasattr(kernels(), "fixed_product"):
+        pytest.skip("fixed point is compiled for AVX2 without AVX-512 only")
+    engine = Engine(model, torch.int16)
+    ids, offsets = random_batch(500, [70, 300, 9])
+    together, _ = engine.hidden(ids, offsets)
+    for text, expected in zip(ids.tensor_split(offsets[1:-1]), together.tensor_split(offsets[1:-1]), strict=True):
+        first, state = engine.hidden(text[:5], torch.tensor([0, 5]))
+        rest, _ = engine.hidden(text[5:], torch.tensor([0, len(text) - 5]), state)
+        assert torch.equal(torch.cat((first, rest)), expected)
+
+
 @pytest.mark.parametrize("name", ["model", "engine"])
 def test_the_state_given_is_not_changed(model: RWKV7, name: str) -> None:
     ids, offsets = random_batch(500, [5, 7])
