@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# As the command line does: with another number of threads, sums are added in another order.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -106,15 +106,15 @@ def spoken(text: str) -> npt.NDArray[np.int16]:
     sound = subprocess.run(command, check=True, capture_output=True).stdout
     with wave.open(io.BytesIO(sound)) as file:
         assert file.getframerate() == RATE
-        samples: npt.NDArray[np.int16] = np.frombuffer(file.readframes(file.getnframes()), np.int16)
-        return samples
+        return np.frombuffer(file.readframes(file.getnframes()), np.int16)
 
 
 def rain(seconds: float) -> npt.NDArray[np.int16]:
     """(S,) at `RATE`: filtered noise that nobody speaks in."""
     noise = np.random.default_rng(7).normal(size=int(seconds * RATE))
     smooth = np.convolve(noise, np.ones(12) / 12, mode="same")
-    return (smooth / np.abs(smooth).max() * 9_000).astype(np.int16)
+    loudest: float = np.abs(smooth).max()
+    return np.asarray(smooth / loudest * 9_000, dtype=np.int16)
 
 
 def write_sound(path: Path, samples: npt.NDArray[np.int16]) -> None:
