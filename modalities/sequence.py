@@ -20,8 +20,6 @@ import torch
 from torch import Tensor, nn
 
 from capitoline.modalities.heads import OrdinalHead
-from capitoline.modalities.rater import Ratings as Ratings
-from capitoline.modalities.rater import SequenceRater as SequenceRater
 from capitoline.modalities.rwkv.model import RWKV7
 from capitoline.modalities.rwkv.size import Size
 

@@ -94,7 +94,8 @@ def _image(chosen: Any) -> tuple[Expert, tuple[str, ...]]:
 
 
 def _ocr(chosen: Any) -> tuple[Expert, tuple[str, ...]]:
-    from capitoline.modalities.ocr import PictureText, Reader
+    from capitoline.modalities.lettering import Reader
+    from capitoline.modalities.ocr import PictureText
     from capitoline.modalities.trunk import load_text_rater
 
     rater = load_text_rater(chosen.weights)
