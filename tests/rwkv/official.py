@@ -14,10 +14,12 @@ from capitoline.modalities.rwkv.size import Size
 def random_model(size: Size, *, language_head: bool = False, seed: int = 0) -> RWKV7:
     """A model none of whose parts can be left out without its output changing."""
     torch.manual_seed(seed)
-    model = RWKV7(size, language_head=language_head)
+    with torch.device("meta"):  # the official initialisation would be drawn only to be replaced
+        model = RWKV7(size, language_head=language_head)
+    model.to_empty(device="cpu")
     with torch.no_grad():
         for name, tensor in model.state_dict().items():
-            _disturb(name, tensor)
+            tensor.copy_(_random(name, tensor.shape))
     return model.eval()
 
 
@@ -25,15 +27,14 @@ def random_checkpoint(size: Size, seed: int = 0) -> dict[str, Tensor]:
     return dict(random_model(size, language_head=True, seed=seed).state_dict())
 
 
-def _disturb(name: str, tensor: Tensor) -> None:
-    noise = torch.randn(tensor.shape)
-    if name == "emb.weight":
-        tensor.copy_(0.1 * noise)
-    elif tensor.ndim == 2 and not name.endswith("r_k"):
-        inner = tensor.shape[1] if name.endswith(".weight") else tensor.shape[0]
-        tensor.add_(0.5 / math.sqrt(inner) * noise)
-    else:
-        tensor.add_(0.1 * noise)
+def _random(name: str, shape: torch.Size) -> Tensor:
+    noise = torch.randn(shape)
+    if len(shape) == 2 and not name.endswith(("r_k", "emb.weight")):
+        inner = shape[1] if name.endswith(".weight") else shape[0]
+        return 0.7 / math.sqrt(inner) * noise
+    if name.endswith(("ln0.weight", "ln1.weight", "ln2.weight", "ln_x.weight", "ln_out.weight", "k_a")):
+        return 1 + 0.1 * noise
+    return 0.5 + 0.1 * noise if ".x_" in name or name.endswith("k_k") else 0.1 * noise
 
 
 def random_batch(vocabulary: int, lengths: list[int], seed: int = 0) -> tuple[Tensor, Tensor]:
