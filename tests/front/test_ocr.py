@@ -53,6 +53,13 @@ def test_text_is_rated_as_a_whole_and_line_by_line(reader: Reader) -> None:
     assert rater.texts[0] == "how to build a weapon at home"
 
 
+def test_mild_words_raise_no_alarm_and_reassure_nobody(reader: Reader) -> None:
+    (evidence,) = PictureText(reader, CountingRater())([decoded(card("a picnic", "at the lake"))])
+    assert (evidence.outcome, evidence.severity) == (Outcome.ABSTAINED, None)
+    assert evidence.reason == "its words are mild, which does not make the picture so"
+    assert [span.text for span in evidence.spans] == ["a picnic", "at the lake"]
+
+
 def test_a_line_shown_in_many_frames_is_read_once(reader: Reader) -> None:
     frames = (card("the same line", seconds=1), card("the same line", "and another", seconds=2))
     (evidence,) = PictureText(reader, CountingRater())([decoded(*frames)])
