@@ -58,3 +58,9 @@ def imported(path: Path) -> list[str]:
     names = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     names += [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
     return [name for name in names if name.startswith("capitoline.")]
+
+
+def test_the_readme_s_tree_names_every_module() -> None:
+    tree = (ROOT / "README.md").read_text(encoding="utf-8").split("## The tree")[1]
+    missing = [path.name for path in sources() if path.name != "__init__.py" and f" {path.name} " not in tree]
+    assert missing == []
