@@ -60,9 +60,10 @@ links:
 	@mkdir -p typings/capitoline
 	@for folder in configs modalities voter fusion pipelines; do ln -sfn ../../$$folder typings/capitoline/$$folder; done
 
-bench: .venv/wheel  ## the engine beside its peers (some 10 minutes): benchmarks/results/engine.json
+bench: .venv/wheel  ## the engine and archives beside their peers (half an hour): benchmarks/results/
 	-$(BIN)/python -m pip install --quiet '.[bench]'
 	$(BIN)/python benchmarks/engine.py
+	$(BIN)/python benchmarks/archive.py
 
 clean:  ## remove what the other targets made
 	rm -rf .venv build dist *.egg-info demo-report typings

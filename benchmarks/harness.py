@@ -76,9 +76,9 @@ def write_rows(name: str, rows: Iterable[Row]) -> list[Row]:
         kept.append(row)
         found.append({
             "work": row.work, "peer": row.peer, "ours": row.ours, "theirs": row.theirs, "ratio": row.ratio,
-            "must_be": row.must_be, "met": row.met, "note": row.note,
+            "must_be": row.must_be, "met": row.met, "note": row.note, "machine": machine(),
         })  # fmt: skip
-    record = {"date": datetime.now(UTC).date().isoformat(), "machine": machine(), "rows": found}
+    record = {"date": datetime.now(UTC).date().isoformat(), "rows": found}
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return kept

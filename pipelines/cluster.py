@@ -32,10 +32,13 @@ class ClusterRunner(Runner):
         window: int,
         deadline: Callable[[int], float],
         culprit: Callable[[Item, str], Any],
+        owned: bool = False,
     ) -> None:
         """`deadline(n)` is the seconds that n items may take; `culprit(item, reason)` is the value of an
-        item that kills or hangs its process when it runs alone, twice."""
+        item that kills or hangs its process when it runs alone, twice. An `owned` Ray is shut down at
+        the end of the run."""
         self._placement, self._window, self._deadline, self._culprit = placement, window, deadline, culprit
+        self._owned = owned
 
     def run(self, batches: Iterator[Batch]) -> Iterator[tuple[Batch, Result]]:
         loop = asyncio.new_event_loop()
@@ -60,6 +63,8 @@ class ClusterRunner(Runner):
                 pool.close()
             loop.run_until_complete(asyncio.sleep(0))
             loop.close()
+            if self._owned:
+                ray.shutdown()
 
     async def _survive(self, batch: Batch) -> Result:
         for pool in self._placement.pools:

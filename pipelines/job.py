@@ -20,7 +20,7 @@ from capitoline.pipelines.process import ProcessRunner, Runner
 from capitoline.pipelines.records import culprit, timed
 from capitoline.pipelines.sources.columns import Columns
 from capitoline.pipelines.sources.scan import scan
-from capitoline.pipelines.store import Store, locked, read_ratings
+from capitoline.pipelines.store import Store, locked
 
 MANIFEST = "manifest.parquet"
 SPOOL = "spool"
@@ -158,7 +158,7 @@ class Job:
         from capitoline.pipelines.cluster import ClusterRunner, start_ray
         from capitoline.pipelines.placement import place
 
-        start_ray(self._request.address)
+        owned = start_ray(self._request.address)
         placement = place(graph, running.placement, running.lanes)
         window = running.window or sum(pool.size for pool in placement.pools) + 2
         limits = self._settings.limits
@@ -167,11 +167,12 @@ class Job:
             window,
             deadline=lambda items: limits.item_seconds + limits.expert_seconds + 10.0 * items,
             culprit=partial(culprit, build_decider(self._settings)),
+            owned=owned,
         )
 
     def _account(self, info: ManifestInfo) -> None:
         """Rated and unrated must make up the items that came in."""
-        rows = sum(table.num_rows for table in read_ratings(self._request.out))
+        rows = self._store.count()
         if rows != info.items:
             raise RuntimeError(f"{info.items} items came in and {rows} are in {self._request.out}/ratings")
 

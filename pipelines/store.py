@@ -119,6 +119,10 @@ class Store:
     def evidence(self, shard: int) -> pa.Table:
         return pq.read_table(self.part("evidence", shard), schema=EVIDENCE)
 
+    def count(self) -> int:
+        """Items in all committed shards, from the parts' own metadata."""
+        return sum(int(pq.read_metadata(self.part("ratings", shard)).num_rows) for shard in self.committed())
+
     def failed(self, shard: int) -> set[str]:
         """Ids of the items of a committed shard of which some part could not be read or rated."""
         rows = pq.read_table(self.part("ratings", shard), columns=["item_id", "failed"]).to_pylist()
