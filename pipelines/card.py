@@ -23,7 +23,8 @@ def write_card(
         f"RWKV-7, {shape['layers']} layers of {shape['width']} channels, heads: {', '.join(metadata['heads'])}. "
         f"Labels, mildest first: {' < '.join(settings.labels)}. A level too mild costs {settings.down_cost:g} "
         f"times a level too severe. Trained on {rows:,} rows with seed {settings.seed} by "
-        f"`capitoline train {settings.name}.yaml`; nothing was chosen on the validation rows.",
+        f"`capitoline train {settings.name}.yaml`; epoch and temperature were chosen on rows held out of "
+        "training, the settings by people who had seen the validation figures of earlier runs.",
         "## Training data and licences",
         "\n".join(_source_line(source.file, source.head, source.licence) for source in settings.sources),
         "## Figures on validation rows",

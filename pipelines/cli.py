@@ -19,7 +19,6 @@ import typer
 ALL_RATED, CANNOT_GO_ON, USAGE, SOME_NOT_RATED = 0, 1, 2, 3
 
 app = typer.Typer(
-    help="Rates text, images, audio, video and their mixtures on an ordered scale, with the evidence.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
@@ -36,6 +35,23 @@ class Where(StrEnum):
 
 
 Out = Annotated[Path, typer.Argument(help="Output folder of a job.", exists=True, file_okay=False)]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"capitoline {version('capitoline')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Rates text, images, audio, video and their mixtures on an ordered scale, with the evidence."""
 
 
 @app.command()
@@ -154,12 +170,11 @@ def doctor(
 
 @app.command()
 def settings() -> None:
-    """Print the default settings as YAML: a start for a `--config` file."""
-    import yaml
-
+    """Print the default settings as YAML with their meanings: a start for a `--config` file."""
     from capitoline.configs.settings import Settings
+    from capitoline.pipelines.commented import commented_yaml
 
-    typer.echo(yaml.safe_dump(Settings().model_dump(mode="json"), sort_keys=False, allow_unicode=True), nl=False)
+    typer.echo(commented_yaml(Settings()), nl=False)
 
 
 @app.command()

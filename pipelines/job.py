@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from capitoline.pipelines.batches import Assembler, micro_batches
 from capitoline.pipelines.experts import weights_digests
 from capitoline.pipelines.fingerprint import Fingerprint, differences, fingerprint, read_fingerprint
 from capitoline.pipelines.graph import Batch
-from capitoline.pipelines.manifest import Manifest, ManifestInfo, write_manifest
+from capitoline.pipelines.manifest import Manifest, ManifestInfo, changed_items, write_manifest
 from capitoline.pipelines.process import ProcessRunner, Runner
 from capitoline.pipelines.records import culprit, timed
 from capitoline.pipelines.sources.columns import Columns
@@ -23,6 +23,7 @@ from capitoline.pipelines.sources.scan import scan
 from capitoline.pipelines.store import Store, locked
 
 MANIFEST = "manifest.parquet"
+CHANGES_SHOWN = 5
 SPOOL = "spool"
 """Where compressed tars are unpacked while the job runs, because shards need random access."""
 
@@ -80,25 +81,28 @@ class Job:
 
     def run(self) -> Finished:
         """Rates what is not committed yet."""
-        out = self._request.out
+        out, items = self._request.out, self._items()
+        weights = weights_digests(self._settings)
+        build_decider(self._settings)
+        # What the user got wrong has been said by now; only from here on is there a folder.
         with locked(out):
             self._store.prepare()
-            info = self._scan()
+            info = self._scan(items, weights)
             rated_now = self._rate(Manifest(out / MANIFEST), info)
             self._account(info)
         return Finished(info.items, rated_now)
 
-    def _scan(self) -> ManifestInfo:
+    def _scan(self, items: Iterator[Item], weights: Mapping[str, str]) -> ManifestInfo:
         """Writes the manifest and claims the folder. A resumed job scans again: its input may have changed."""
-        request, running = self._request, self._settings.running
-        fresh = request.out / f"new-{MANIFEST}"
+        out, running = self._request.out, self._settings.running
+        fresh = out / f"new-{MANIFEST}"
         try:
-            info = write_manifest(self._items(), fresh, running.shard_items, running.shard_bytes)
+            info = write_manifest(items, fresh, running.shard_items, running.shard_bytes)
             if not info.items:
-                raise ValueError(f"nothing to rate in {', '.join(request.paths)}")
-            weights = weights_digests(self._settings)
-            claim(request.out, fingerprint(self._settings, info.digest, info.items, info.shards, weights))
-            fresh.replace(request.out / MANIFEST)
+                raise ValueError(f"nothing to rate in {', '.join(self._request.paths)}")
+            new = fingerprint(self._settings, info.digest, info.items, info.shards, weights)
+            claim(out, new, lambda: changed_items(out / MANIFEST, fresh, CHANGES_SHOWN))
+            fresh.replace(out / MANIFEST)
         finally:
             fresh.unlink(missing_ok=True)
         return info
@@ -177,8 +181,8 @@ class Job:
             raise RuntimeError(f"{info.items} items came in and {rows} are in {self._request.out}/ratings")
 
 
-def claim(out: Path, new: Fingerprint) -> None:
-    """Starts a job in `out`, or continues the same one.
+def claim(out: Path, new: Fingerprint, changed: Callable[[], list[str]]) -> None:
+    """Starts a job in `out`, or continues the same one. `changed` finds ids of items that differ.
 
     Raises:
         ValueError: `out` holds another job; the message says what differs.
@@ -186,8 +190,10 @@ def claim(out: Path, new: Fingerprint) -> None:
     old = read_fingerprint(out)
     if old is None:
         new.write(out)
-    elif changed := differences(old, new):
+    elif lines := differences(old, new):
+        if old.manifest != new.manifest:
+            lines.append(f"items that are new, gone or of another size: {', '.join(changed())} …")
         raise ValueError(
             f"{out} holds another job. Give it the same input and configuration to continue it, "
-            "or choose another --out. What differs:\n  " + "\n  ".join(changed)
+            "or choose another --out. What differs:\n  " + "\n  ".join(lines)
         )

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -110,9 +111,19 @@ class Manifest:
         """Items of one shard, without reading them."""
         return int(self._table.metadata.row_group(number).num_rows)
 
+    def __iter__(self) -> Iterator[Item]:
+        return (item for number in range(len(self)) for item in self.shard(number))
+
     def shard(self, number: int) -> list[Item]:
         """The items of one shard, in order."""
         return [_item(row) for row in self._table.read_row_group(number, use_threads=False).to_pylist()]
+
+
+def changed_items(old: Path, new: Path, most: int) -> list[str]:
+    """Ids of the first items in which two manifests differ, read side by side."""
+    pairs = zip_longest(Manifest(old), Manifest(new))
+    different = (after or before for before, after in pairs if before != after)
+    return [item.id for item in islice(different, most)]
 
 
 def _write(items: Iterable[Item], path: Path, shard_items: int, shard_bytes: int) -> ManifestInfo:

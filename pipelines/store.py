@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from capitoline.modalities.schema import Evidence, Item, Modality, Verdict
+from capitoline.pipelines.sources.folder import JOB_MARK
 
 EXCERPT = 500
 """Characters of an item's text that its rating row repeats, for reports."""
@@ -163,9 +164,15 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 @contextmanager
 def locked(out: Path) -> Iterator[None]:
-    """Holds the output folder for one driver. Raises ValueError if another one has it."""
+    """Holds the output folder for one driver.
+
+    Raises:
+        ValueError: another driver has it, or it is a file.
+    """
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out} is a file; --out is a folder")
     out.mkdir(parents=True, exist_ok=True)
-    with (out / ".lock").open("w") as file:
+    with (out / JOB_MARK).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from capitoline.modalities.schema import UNRATED
-from capitoline.pipelines.printable import printable
+from capitoline.pipelines.printable import one_line, printable
 from capitoline.pipelines.report.summary import Summary
 from capitoline.pipelines.terminal import label_colour, label_style
 from capitoline.pipelines.units import duration
@@ -46,9 +46,11 @@ def _notes(summary: Summary, report: Path | None) -> Iterator[Text]:
         f"{summary.failed:,} failed in part, {summary.review:,} to review"
     )
     for cause in summary.causes[:CAUSES_SHOWN]:
-        yield Text(f"  {cause.items:,} × {cause.outcome}: {printable(cause.reason)}", "red")
+        example = f" ({one_line(cause.examples[0], 60)})" if cause.examples else ""
+        yield Text(f"  {cause.items:,} × {cause.outcome}: {printable(cause.reason)}{example}", "red")
     if len(summary.causes) > CAUSES_SHOWN:
         yield Text(f"  and {len(summary.causes) - CAUSES_SHOWN} more causes, in the report", "red")
-    yield Text(f"{duration(summary.wall_seconds)}, {summary.items_per_second:,.1f} items/s", "dim")
+    speed = f"{summary.items_per_second:,.1f} items/s" if summary.items_per_second else "nothing was left to rate"
+    yield Text(f"{duration(summary.wall_seconds)}, {speed}", "dim")
     if report is not None:
         yield Text(f"report: {printable(str(report))}")

@@ -135,7 +135,7 @@ def _named_facts(explanation: Explanation) -> Iterator[tuple[str, str]]:
     yield from record.item.metadata.items()
     yield from (("file", _place(file)) for file in record.item.files)
     yield from (("note", note) for note in record.notes)
-    yield "CPU", _spent(record.seconds)
+    yield "CPU, its share of batches", _spent(record.seconds)
     yield "digest", record.verdict.digest
     experts = {one.expert for one in record.verdict.evidence if one.outcome is not Outcome.ABSENT}
     yield from ((f"weights {name}", digest) for name, digest in explanation.weights.items() if name in experts)

@@ -1,6 +1,6 @@
 """Every file below a folder, local or in an object store.
 
-Hidden files and `__MACOSX` are left out, and counted in the log. A link to a file inside the
+Hidden files, `__MACOSX` and the results of jobs are left out, and counted in the log. A link to a file inside the
 folder is read; a link to a folder inside is not followed, its files come under their own name;
 a link that leaves the folder is a problem, and so is whatever cannot be read: nothing else is
 skipped.
@@ -16,6 +16,9 @@ from pathlib import Path
 from capitoline.pipelines.sources.entries import Entry, lost
 from capitoline.pipelines.sources.location import is_url, listing
 from capitoline.pipelines.sources.names import printable
+
+JOB_MARK = ".capitoline"
+"""A file in the output folder of every job: results that lie among the input are not rated."""
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +38,9 @@ def _local(root: Path) -> Iterator[Entry]:
     while waiting:
         folder = waiting.pop()
         try:
+            if folder and (root / folder / JOB_MARK).exists():
+                _log.info("left out %s: the results of a job", root / folder)
+                continue
             with os.scandir(root / folder) as found:
                 for one in found:
                     if hidden(one.name):

@@ -16,7 +16,7 @@ from capitoline.modalities.schema import Item
 from capitoline.pipelines.sources.archives import Archive, has_archive_name, open_archive
 from capitoline.pipelines.sources.columns import Columns
 from capitoline.pipelines.sources.entries import Container, Entry, EntryIndex, lost
-from capitoline.pipelines.sources.families import FOLDER_RULE, Rule, plain_item, stem_of
+from capitoline.pipelines.sources.families import FOLDER_RULE, MEDIA, Rule, extension, plain_item, stem_of
 from capitoline.pipelines.sources.folder import folder_entries
 from capitoline.pipelines.sources.limits import ScanLimits
 from capitoline.pipelines.sources.location import exists, is_folder, normalised, parent, size_of, title
@@ -24,6 +24,7 @@ from capitoline.pipelines.sources.manifest import manifest_items
 from capitoline.pipelines.sources.media import ArchiveMedia, FolderMedia, Media
 from capitoline.pipelines.sources.names import UniqueNames, printable
 from capitoline.pipelines.sources.rows import is_manifest
+from capitoline.pipelines.sources.sidecars import FIELDS
 
 
 def scan(
@@ -89,7 +90,7 @@ class _Scan:
             elif archive := open_archive(path, name, self.limits, self.spool):
                 yield from _archive(archive)
             else:
-                yield plain_item(Container(path, ""), Entry(name, size_of(path)))
+                yield from FOLDER_RULE.items(Container(path, ""), _with_sidecars(path, name))
         except OSError as error:
             yield Item(name, problem=f"cannot be read: {error}")
 
@@ -117,6 +118,19 @@ class _Scan:
         if archive is None:
             raise ValueError(f"{root} is neither a folder nor an archive; media are looked up in one of these")
         return ArchiveMedia(archive)
+
+
+def _with_sidecars(path: str, name: str) -> list[Entry]:
+    """A file that the user named and, if it is a medium, what stands beside it under its name.
+
+    Without its prompt and tags the same picture could come out milder than in its folder.
+    """
+    named = Entry(name, size_of(path), source=path)
+    if extension(named.base) not in MEDIA:
+        return [named]
+    stems = dict.fromkeys((path, path.rpartition(".")[0]))
+    beside = [f"{stem}.{field}" for stem in stems for field in FIELDS]
+    return [named, *(Entry(printable(title(one)), size_of(one), source=one) for one in beside if exists(one))]
 
 
 def _archive(archive: Archive) -> Iterator[Item]:

@@ -82,8 +82,8 @@ def combined(annotations: Iterable[Annotation]) -> Annotation:
 
 
 def split_tags(value: object) -> tuple[str, ...]:
-    """Tags of a list (of strings, or objects with a name) or of a string split at commas and semicolons."""
-    parts = value if isinstance(value, list | tuple) else re.split("[,;\n]", str(value or ""))
+    """Tags of a list (of strings, or objects with a name) or of a string split at commas, semicolons and bars."""
+    parts = value if isinstance(value, list | tuple) else re.split(r"[,;|\n]", str(value or ""))
     names = (str(one.get("name") or one.get("tag") or "") if isinstance(one, dict) else str(one) for one in parts)
     return tuple(dict.fromkeys(unicode(name.strip()) for name in names if name.strip()))
 

@@ -24,6 +24,7 @@ from capitoline.pipelines.job import Request
 from capitoline.pipelines.sources.columns import Columns
 from capitoline.pipelines.store import locked, read_evidence, read_ratings
 
+SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 POSTERS = 120
 LIGHT = Settings(
     experts=(ThresholdsExpert(),),
@@ -199,7 +200,7 @@ def test_errors_are_rated_again_only_when_asked(tmp_path: Path) -> None:
     """A network folder that gave zeros the first time: the same names and sizes, so the same job."""
     folder, out = tmp_path / "pictures", tmp_path / "out"
     folder.mkdir()
-    whole = (Path(__file__).resolve().parents[2] / "samples" / "lake.jpg").read_bytes()
+    whole = (SAMPLES / "lake.jpg").read_bytes()
     (folder / "good.jpg").write_bytes(whole)
     (folder / "late.jpg").write_bytes(bytes(len(whole)))
     assert rate(str(folder), out, LIGHT).failed == 1
@@ -211,6 +212,32 @@ def test_errors_are_rated_again_only_when_asked(tmp_path: Path) -> None:
     assert [row for row in results(out) if "good" in row["item_id"]] == [
         row for row in before if "good" in row["item_id"]
     ]
+
+
+def test_a_changed_input_is_named(tmp_path: Path) -> None:
+    folder, out = tmp_path / "pictures", tmp_path / "out"
+    folder.mkdir()
+    for name in ("a.jpg", "b.jpg"):
+        (folder / name).write_bytes((SAMPLES / "lake.jpg").read_bytes())
+    rate(str(folder), out, LIGHT)
+    (folder / "b.jpg").write_bytes((SAMPLES / "warning-sign.png").read_bytes())
+    with pytest.raises(ValueError, match=r"another size: pictures/b\.jpg"):
+        rate(str(folder), out, LIGHT)
+
+
+def test_results_among_the_input_are_not_rated(tmp_path: Path) -> None:
+    (tmp_path / "lake.jpg").write_bytes((SAMPLES / "lake.jpg").read_bytes())
+    first = rate(str(tmp_path), tmp_path / "results", LIGHT)
+    assert (first.items, rate(str(tmp_path), tmp_path / "results", LIGHT).items) == (1, 1)
+
+
+def test_a_refused_job_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="there is no"):
+        rate(str(tmp_path / "nothing"), tmp_path / "out", LIGHT)
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="is a file"):
+        rate(str(SAMPLES), tmp_path / "file", LIGHT)
 
 
 def test_nothing_to_rate_says_so(tmp_path: Path) -> None:

@@ -60,6 +60,15 @@ def test_sidecars_of_its_stem_join_a_medium(scanned: Scan, holding: Holding, jpe
     assert found["c/a.b.jpg"].text == "another"
 
 
+def test_a_medium_named_by_itself_keeps_what_stands_beside_it(scanned: Scan, tmp_path: Path, jpeg: bytes) -> None:
+    """Else the same picture could come out milder than in its folder."""
+    for name, content in {"a.jpg": jpeg, "a.txt": b"a red fox", "a.jpg.tags": b"fox", "b.txt": b"no"}.items():
+        (tmp_path / name).write_bytes(content)
+    found = scanned(tmp_path / "a.jpg")
+    assert {name: (item.text, item.tags) for name, item in found.items()} == {"a.jpg": ("a red fox", ("fox",))}
+    assert list(scanned(tmp_path / "a.txt")) == ["a.txt"]
+
+
 def test_a_sidecar_by_full_name_joins_only_that_file(scanned: Scan, holding: Holding, jpeg: bytes) -> None:
     found = scanned(holding({"a.jpg": jpeg, "a.png": jpeg, "a.jpg.json": b'{"text": "one"}', "a.txt": b"both"}))
     assert {name: item.text for name, item in found.items()} == {"c/a.jpg": "one\nboth", "c/a.png": "both"}
