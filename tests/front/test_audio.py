@@ -130,12 +130,13 @@ def test_too_few_words_are_not_evidence(data: Path, transcriber: Transcriber) ->
 
 @pytest.mark.slow
 def test_both_engines_hear_the_same_words(data: Path, tmp_path: Path, transcriber: Transcriber) -> None:
+    """But one in a clip: int8 and float32 round differently, and "there" may become "they're"."""
     file = tmp_path / "tiny.en.pt"
     write_published(require_wheel(WHISPER_TINY_EN), file)
     published = Transcriber(OpenAiWhisper(str(file)))
     for name in ("jfk.flac", "speechbrain_spk1_snt1.wav", "LJ050-0131.wav"):
         sound = read_sound(data / "speech_clips" / name)
-        assert words(published(sound).text) == words(transcriber(sound).text)
+        assert edits(words(published(sound).text), words(transcriber(sound).text)) <= 1
 
 
 @pytest.mark.parametrize("engine", [FasterWhisper, OpenAiWhisper])
