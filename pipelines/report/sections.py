@@ -51,7 +51,7 @@ def failures(summary: Summary) -> Markup:
         return note("Every part of every item could be read and rated.")
     causes = table(("items", "outcome", "cause", "experts", "for example"), map(_cause, summary.causes))
     rest = f"Rarer causes, {summary.causes_left_out:,} items, are left out." if summary.causes_left_out else ""
-    words = "A failed part is never a rating. The item is rated by its other parts, or not at all."
+    words = "A failed part is never a rating, and one that nobody could look at withholds the rating of its item."
     return join(note(words), panel("", causes, note(rest)))
 
 
