@@ -221,6 +221,8 @@ class Settings(Strict):
         VideoExpert(),
     )
     decider: DeciderSettings = VoterSettings()
+    """`kind: voter`, one ballot an expert, with `rule`, `weights` and `review`; or `kind: mean`, the mean of the
+    experts' probabilities, with `review` only (its margin is then 0.1)."""
     running: Running = Running()
 
     @model_validator(mode="after")

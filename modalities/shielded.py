@@ -16,15 +16,16 @@ def shielded(
     items: Sequence[Decoded],
     sees: Callable[[Decoded], bool],
     modalities: Sequence[Modality],
+    in_part: bool = False,
 ) -> list[Evidence]:
     """One evidence an item, in order; `rate_batch` gets those in which the expert `sees` something.
 
     The others are absent, or carry the failure of the first of `modalities` that could not be
     decoded: half a film that looks harmless is no ballot for the whole. If the batch raises, its
     items are tried one by one, so an item that breaks the expert is an error and its neighbours
-    are rated.
+    are rated. An expert that rates `in_part` has independent parts, and rates what is left.
     """
-    failures = [_failure(expert, item, modalities) for item in items]
+    failures = [None if in_part and sees(item) else _failure(expert, item, modalities) for item in items]
     seen = [item for item, failure in zip(items, failures, strict=True) if failure is None and sees(item)]
     found = iter(_one_by_one_if_need_be(expert, rate_batch, seen))
     absent = Evidence(expert.name, expert.modality, Outcome.ABSENT, f"no {' or '.join(modalities)}")

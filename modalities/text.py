@@ -17,7 +17,7 @@ LEAST_KNOWN = 0.5
 
 
 class Text:
-    """Abstains on an empty text and on one in a language that its weights hardly know.
+    """Abstains on an empty text; one that its weights hardly know is unsupported, for nobody has read it.
 
     Args:
         rater: the trunk, shared with other experts (`load_text_rater`).
@@ -36,17 +36,17 @@ class Text:
 
     def _rate(self, items: Sequence[Decoded]) -> list[Evidence]:
         texts = [item.text or "" for item in items]
-        reasons = [self._reason_to_abstain(text) for text in texts]
+        reasons = [self._reason_not_to_rate(text) for text in texts]
         ratings = self._rater([text for text, reason in zip(texts, reasons, strict=True) if not reason])
         rows = iter(range(len(texts)))
         return [
-            Evidence(self.name, self.modality, Outcome.ABSTAINED, reason)
+            Evidence(self.name, self.modality, Outcome.UNSUPPORTED if text.strip() else Outcome.ABSTAINED, reason)
             if reason
             else rated(self, ratings, next(rows))
-            for reason in reasons
+            for text, reason in zip(texts, reasons, strict=True)
         ]
 
-    def _reason_to_abstain(self, text: str) -> str:
+    def _reason_not_to_rate(self, text: str) -> str:
         if not text.strip():
             return "the text is empty"
         known = self._rater.known_share(text)

@@ -58,7 +58,7 @@ class TagThresholds:
     def __call__(self, items: Sequence[Decoded]) -> list[Evidence]:
         """One evidence an item, in order, without probabilities: a table has none."""
         looked_at = (Modality.TAGS, Modality.IMAGE, Modality.VIDEO) if self._taggers else (Modality.TAGS,)
-        return shielded(self, self._rate, items, self._sees, looked_at)
+        return shielded(self, self._rate, items, self._sees, looked_at, in_part=True)
 
     def _sees(self, item: Decoded) -> bool:
         return bool(item.tags or (self._taggers and (item.pictures or item.film)))

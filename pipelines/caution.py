@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from capitoline.modalities.schema import FAILURES, UNRATED, Decider, Decoded, Evidence, Modality, Outcome, Verdict
+from capitoline.modalities.schema import FAILURES, UNRATED, Decider, Decoded, Evidence, Outcome, Verdict
 
 
 class Cautious:
@@ -33,5 +33,5 @@ def unseen(item: Decoded, evidence: Sequence[Evidence]) -> tuple[str, ...]:
     """Parts that could not be decoded, or that no expert could look at though some were to; files of unknown kind."""
     looked = {one.modality for one in evidence if one.outcome in (Outcome.RATED, Outcome.ABSTAINED)}
     failed = {one.modality for one in evidence if one.outcome in FAILURES} - looked
-    parts = [str(one) for one in Modality if one in item.failures or one in failed]
+    parts = [str(one) for one in item.parts if one in item.failures or one in failed]
     return (*parts, *(["a file"] if item.unreadable else []))

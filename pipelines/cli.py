@@ -16,6 +16,9 @@ from typing import Annotated
 
 import typer
 
+TABLE_WIDTH = 170
+"""Characters that the table of `evaluate` needs."""
+
 ALL_RATED, CANNOT_GO_ON, USAGE, SOME_NOT_RATED = 0, 1, 2, 3
 
 app = typer.Typer(
@@ -213,7 +216,8 @@ def evaluate(
 
     with _told_plainly():
         for config in configs:
-            Console().print(table_of(evaluate(config, data)))
+            # Figures that a narrow terminal or a pipe cuts to an ellipsis are none.
+            Console(width=max(Console().width, TABLE_WIDTH)).print(table_of(evaluate(config, data)))
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from capitoline.modalities.schema import FAILURES, UNRATED, Decider, Decoded, Evidence, RatingScale, Verdict
+from capitoline.modalities.schema import FAILURES, UNRATED, Decider, Decoded, Evidence, Outcome, RatingScale, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,10 @@ class Reviewed:
         return replace(verdict, review=tuple(reason for reason in found if reason))
 
     def _unrated(self, verdict: Verdict) -> str:
-        return "" if verdict.review or verdict.severity is not None else f"{UNRATED}: no expert could rate it"
+        if verdict.review or verdict.severity is not None:
+            return ""
+        why = [f"{one.expert}: {one.reason}" for one in verdict.evidence if one.outcome is Outcome.ABSTAINED]
+        return f"{UNRATED}: no expert could rate it" + (f" ({'; '.join(why)})" if why else "")
 
     def _reservation(self, verdict: Verdict) -> str:
         """A rating that rests only on experts who could not look at everything needs a second look."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from capitoline.configs.settings import MeanSettings, Settings, VoterSettings
@@ -55,10 +56,15 @@ def test_an_expert_that_fails_on_a_part_which_another_looked_at_withholds_nothin
 
 
 def test_an_expert_that_alone_sees_a_part_and_fails_withholds_the_rating() -> None:
-    film = Decoded(Item("film"), "00")
-    assert (
-        decide(SETTINGS[0], film, ballot("video", Modality.VIDEO, 0), failed("audio", Modality.AUDIO)).rating == UNRATED
-    )
+    film = Decoded(Item("film"), "00", sound=np.zeros(16, np.int16))
+    verdict = decide(SETTINGS[0], film, ballot("video", Modality.VIDEO, 0), failed("audio", Modality.AUDIO))
+    assert verdict.rating == UNRATED
+
+
+def test_a_text_that_nobody_can_read_withholds_the_rating_of_its_picture() -> None:
+    item = Decoded(Item("picture"), "00", text="Ein Bild sagt mehr")
+    foreign = Evidence("text", Modality.TEXT, Outcome.UNSUPPORTED, reason="another language, or a cipher")
+    assert decide(SETTINGS[0], item, foreign, ballot("image", Modality.IMAGE, 0)).rating == UNRATED
 
 
 def test_music_that_nobody_speaks_in_withholds_nothing() -> None:

@@ -192,3 +192,13 @@ def test_a_fit_finds_the_values_that_the_ratings_were_made_with() -> None:
 def test_a_fit_refuses_a_label_without_examples() -> None:
     with pytest.raises(ValueError, match="no row is rated dire"):
         fit_table([(["a"], 0), (["a"], 1)], ["mild", "grave", "dire"])
+
+
+def test_tags_vote_though_the_picture_is_broken() -> None:
+    broken = {Modality.IMAGE: Failure(Outcome.ERROR, "truncated")}
+    items = [
+        Decoded(Item("id"), "digest", tags=("corpse",), failures=broken),
+        Decoded(Item("id"), "digest", failures=broken),
+    ]
+    evidence = TagThresholds(TABLES, [Brightness()])(items)
+    assert [(one.outcome, one.severity) for one in evidence] == [(Outcome.RATED, 2), (Outcome.ERROR, None)]

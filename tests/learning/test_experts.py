@@ -99,12 +99,16 @@ def test_no_items_give_no_evidence(expert: Expert) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"),
-    [("", "empty"), (" \n\t", "empty"), ("გამარჯობა მსოფლიო, დღეს კარგი ამინდია", "another language")],
+    ("text", "outcome", "reason"),
+    [
+        ("", Outcome.ABSTAINED, "empty"),
+        (" \n\t", Outcome.ABSTAINED, "empty"),
+        ("გამარჯობა მსოფლიო, დღეს კარგი ამინდია", Outcome.UNSUPPORTED, "another language"),
+    ],
 )
-def test_a_text_that_says_nothing_to_us_is_abstained_from(text: str, reason: str) -> None:
+def test_a_text_that_says_nothing_to_us_is_no_ballot(text: str, outcome: Outcome, reason: str) -> None:
     evidence = Text(load_text_rater("text"))([_decoded("a", text=text), _text("b", 1)])
-    assert evidence[0].outcome is Outcome.ABSTAINED
+    assert evidence[0].outcome is outcome
     assert reason in evidence[0].reason
     assert evidence[1].outcome is Outcome.RATED
 
