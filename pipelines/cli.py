@@ -89,7 +89,10 @@ def rate(
         Where | None, typer.Option(help="`auto`: in this process below a few hundred items, else on Ray.")
     ] = None,
     address: Annotated[
-        str, typer.Option(help="Ray cluster to run on: `auto`, `host:port` or `ray://…`; this machine if not given.")
+        str,
+        typer.Option(
+            help="Ray cluster to run on: `auto` (the one of this node) or `host:port`; this machine if not given."
+        ),
     ] = "",
     lanes: Annotated[int, typer.Option(help="Processes that rate side by side; 0: one for each CPU.")] = 0,
     retry_errors: Annotated[
