@@ -63,7 +63,7 @@ def _spans(frames: Sequence[Frame], ratings: Ratings) -> list[Span]:
 
 
 def _has_pictures(item: Decoded) -> bool:
-    return bool(item.pictures) and Modality.IMAGE not in item.failures
+    return bool(item.pictures)
 
 
 def load_image(weights: str, encoder_file: str = "", name: str = "image") -> Image:

@@ -63,4 +63,4 @@ def tags_text(names: Sequence[str]) -> str:
 
 
 def _has_tags(item: Decoded) -> bool:
-    return bool(item.tags) and Modality.TAGS not in item.failures
+    return bool(item.tags)

@@ -56,4 +56,4 @@ class Text:
 
 
 def _has_text(item: Decoded) -> bool:
-    return item.text is not None and Modality.TEXT not in item.failures
+    return item.text is not None

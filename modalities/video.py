@@ -65,7 +65,7 @@ def _strongest(film: Sequence[Frame], scores: npt.NDArray[np.float32]) -> list[S
 
 
 def _has_film(item: Decoded) -> bool:
-    return bool(item.film) and Modality.VIDEO not in item.failures
+    return bool(item.film)
 
 
 def load_video(weights: str, name: str = "video") -> Video:
