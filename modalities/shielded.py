@@ -28,8 +28,13 @@ def shielded(
     failures = [None if in_part and sees(item) else _failure(expert, item, modalities) for item in items]
     seen = [item for item, failure in zip(items, failures, strict=True) if failure is None and sees(item)]
     found = iter(_one_by_one_if_need_be(expert, rate_batch, seen))
-    absent = Evidence(expert.name, expert.modality, Outcome.ABSENT, f"no {' or '.join(modalities)}")
-    return [failure or (next(found) if sees(item) else absent) for item, failure in zip(items, failures, strict=True)]
+    missing = absent(expert.name, expert.modality, modalities)
+    return [failure or (next(found) if sees(item) else missing) for item, failure in zip(items, failures, strict=True)]
+
+
+def absent(expert: str, modality: Modality | None, modalities: Sequence[Modality]) -> Evidence:
+    """The evidence about an item that has none of the `modalities` that the expert looks at."""
+    return Evidence(expert, modality, Outcome.ABSENT, f"no {' or '.join(modalities)}")
 
 
 def _one_by_one_if_need_be(expert: Expert, rate_batch: RateBatch, items: Sequence[Decoded]) -> list[Evidence]:

@@ -13,7 +13,8 @@ from capitoline.configs.settings import (
 from capitoline.fusion.mean import MeanProbability
 from capitoline.modalities.guard import GuardedDecoder
 from capitoline.modalities.limits import DecodeLimits, Sampling
-from capitoline.modalities.schema import Decider, Decoded, Evidence, Modality, Outcome, RatingScale
+from capitoline.modalities.schema import Decider, Decoded, Evidence, Modality, RatingScale
+from capitoline.modalities.shielded import absent
 from capitoline.pipelines.caution import Cautious
 from capitoline.pipelines.experts import KINDS, build_expert
 from capitoline.pipelines.graph import ITEMS, Graph, Node, Operator
@@ -52,8 +53,7 @@ def all_absent(expert: str, modalities: Sequence[Modality], items: Sequence[Deco
     """The evidence of an expert if no item has, or failed to give, what it looks at; else None."""
     if any(modality in item.parts for item in items for modality in modalities):
         return None
-    reason = f"no {' or '.join(modalities)}"
-    return [Evidence(expert, modalities[0], Outcome.ABSENT, reason) for _ in items]
+    return [absent(expert, modalities[0], modalities) for _ in items]
 
 
 def build_decoder(settings: Settings) -> GuardedDecoder:
