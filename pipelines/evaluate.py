@@ -15,9 +15,9 @@ from capitoline.modalities.frames import CHANNELS, SEEN_HERE, frame_vectors, spr
 from capitoline.modalities.rater import Ratings, SequenceRater
 from capitoline.modalities.trunk import TextRater
 from capitoline.modalities.weights import find_weights
-from capitoline.pipelines.dataset import Division, Example, read_examples, severities_of
-from capitoline.pipelines.inputs import encoded_pictures, example_text, frame_scores
-from capitoline.pipelines.metrics import Figures, measure
+from capitoline.pipelines.evaluation.metrics import Figures, measure
+from capitoline.pipelines.training.dataset import Division, Example, read_examples, severities_of
+from capitoline.pipelines.training.inputs import encoded_pictures, example_text, frame_scores
 
 
 @dataclass(frozen=True, slots=True)

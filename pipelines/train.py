@@ -29,13 +29,13 @@ from capitoline.configs.training import Training, load_configuration
 from capitoline.modalities.heads import fit_temperature, ordinal_loss
 from capitoline.modalities.sequence import RatingNetwork, Shape, network_metadata, pack
 from capitoline.modalities.weights import write_weights
-from capitoline.pipelines.card import write_card
-from capitoline.pipelines.corpus import Corpus, by_head, gather, rows_by_head
-from capitoline.pipelines.dataset import Example, severities_of
 from capitoline.pipelines.evaluate import open_rater
-from capitoline.pipelines.inputs import Inputs
-from capitoline.pipelines.metrics import Figures, measure
-from capitoline.pipelines.optimiser import cosine, make_optimiser, set_rate
+from capitoline.pipelines.evaluation.metrics import Figures, measure
+from capitoline.pipelines.training.card import write_card
+from capitoline.pipelines.training.corpus import Corpus, by_head, gather, rows_by_head
+from capitoline.pipelines.training.dataset import Example, severities_of
+from capitoline.pipelines.training.inputs import Inputs
+from capitoline.pipelines.training.optimiser import cosine, make_optimiser, set_rate
 
 CHECKPOINT = "checkpoint.pt"
 

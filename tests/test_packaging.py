@@ -14,7 +14,9 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = {"configs": 0, "modalities": 1, "voter": 2, "fusion": 2, "pipelines": 3}
 """Imports run one way: configs ← modalities ← {voter, fusion} ← pipelines."""
 
-DATA_ONLY = {"capitoline.configs.eval", "capitoline.configs.train", "capitoline.modalities.shipped"}
+DATA_ONLY = {f"capitoline.configs.{one}" for one in ("ablate", "distil", "eval", "train")} | {
+    "capitoline.modalities.shipped"
+}
 """Folders without code that are installed with their files."""
 
 

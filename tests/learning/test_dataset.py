@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from capitoline.configs.training import Evaluation, Source, Training, load_configuration
-from capitoline.pipelines.dataset import Division, read_examples
+from capitoline.pipelines.training.dataset import Division, read_examples
 
 LABELS = ("PG", "R", "X")
 CONFIGS = Path(__file__).parent.parent.parent / "configs"

@@ -5,8 +5,8 @@ import pytest
 
 from capitoline.configs.training import Source
 from capitoline.modalities.frames import CHANNELS, SEEN_HERE, frame_vectors, nsfw_vectors, spread
-from capitoline.pipelines.dataset import Division, Example
-from capitoline.pipelines.inputs import example_text, hide_channels, mirrored
+from capitoline.pipelines.training.dataset import Division, Example
+from capitoline.pipelines.training.inputs import example_text, hide_channels, mirrored
 
 
 def _scores(seed: int = 0) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score, recall_score
 
-from capitoline.pipelines.metrics import calibration_error, confusion, measure
+from capitoline.pipelines.evaluation.metrics import calibration_error, confusion, measure
 
 LABELS = 5
 

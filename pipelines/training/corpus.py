@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from capitoline.configs.training import Training
 from capitoline.modalities.heads import class_weights
-from capitoline.pipelines.dataset import Division, Example, read_examples, severities_of
-from capitoline.pipelines.inputs import INPUTS, Inputs
+from capitoline.pipelines.training.dataset import Division, Example, read_examples, severities_of
+from capitoline.pipelines.training.inputs import INPUTS, Inputs
 
 
 @dataclass(frozen=True, slots=True)

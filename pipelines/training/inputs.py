@@ -21,7 +21,7 @@ from capitoline.configs.training import Training
 from capitoline.modalities.frames import CHANNELS, frame_vectors, spread
 from capitoline.modalities.tags import tag_names, tags_text
 from capitoline.modalities.trunk import BEGIN, BYTES, Vocabulary, windows
-from capitoline.pipelines.dataset import Division, Example
+from capitoline.pipelines.training.dataset import Division, Example
 
 if TYPE_CHECKING:
     from capitoline.modalities.encoder import ImageEncoder

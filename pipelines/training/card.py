@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from capitoline.configs.training import Training
-from capitoline.pipelines.metrics import Figures
+from capitoline.pipelines.evaluation.metrics import Figures
 
 HEADINGS = ("validation rows of", "items", "QWK", "macro-F1", "accuracy", "recall by label", "down-class", "ECE")
 

@@ -1,0 +1,1 @@
+"""Distillation: what a large teacher knows, put into our small experts."""

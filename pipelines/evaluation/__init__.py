@@ -1,0 +1,1 @@
+"""What `evaluate.py` is made of: figures and their intervals."""
