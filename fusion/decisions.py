@@ -1,36 +1,5 @@
-"""What a decider says about many items at once, as arrays.
+"""Moved to `capitoline.modalities.decisions`, where the voter can read it too."""
 
-Legend:  N = items, K = labels.
-"""
+from capitoline.modalities.decisions import NOT_RATED, ArrayDecider, Decisions
 
-from __future__ import annotations
-
-from dataclasses import dataclass
-from typing import Protocol
-
-import numpy as np
-import numpy.typing as npt
-
-from capitoline.fusion.feature_set import FeatureSet
-
-NOT_RATED = -1
-"""The severity of an item about which no expert had anything to say; never the mildest label."""
-
-
-@dataclass(frozen=True, slots=True)
-class Decisions:
-    """Verdicts about N items."""
-
-    severities: npt.NDArray[np.int64]
-    """(N,), `NOT_RATED` where no expert rated."""
-    probabilities: npt.NDArray[np.float32]
-    """(N, K), rows summing to 1 (a voter's: shares of the ballots); zeros where not rated."""
-
-
-class ArrayDecider(Protocol):
-    """A strategy, ready to decide. Every one equals, item by item, the `Decider` that serves it."""
-
-    @property
-    def name(self) -> str: ...
-
-    def decide(self, features: FeatureSet) -> Decisions: ...
+__all__ = ["NOT_RATED", "ArrayDecider", "Decisions"]
