@@ -1,0 +1,212 @@
+"""A folder of features: what experts said about labelled items, kept so that it is computed once.
+
+    items.parquet                    item, digest, truth (-1 unknown), split, group, fold (-1 none)
+    evidence/<expert>-<key>.parquet  the columns of `columns.py`; the key is of the weights that spoke
+    store.json                       labels, each expert's weights, folds
+
+An expert trained in folds has a file for the weights of each fold and one for those that
+learned from all of the split `train`; which of them speaks of a row is a matter of its fold.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from capitoline.modalities.feature_set import UNKNOWN, ExpertFeatures, FeatureSet
+from capitoline.pipelines.features.columns import EVIDENCE, from_arrays, to_arrays
+from capitoline.pipelines.store import write_atomically
+
+TRAIN = "train"
+NO_FOLD = -1
+KEY_CHARACTERS = 12
+
+ITEMS = pa.schema(
+    [
+        ("item", pa.string()),
+        ("digest", pa.string()),
+        ("truth", pa.int8()),
+        ("split", pa.string()),
+        ("group", pa.string()),
+        ("fold", pa.int8()),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One item of a store, and what is known of it beside the evidence."""
+
+    item: str
+    digest: str
+    """BLAKE2b-128 of its text, tags and the bytes of its files."""
+    truth: int = UNKNOWN
+    split: str = ""
+    group: str = ""
+    fold: int = NO_FOLD
+    """The fold whose weights were trained without this row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Digests of what an expert's evidence depends on."""
+
+    whole: str
+    """Of the weights that serve: trained on all of the split `train`, or elsewhere."""
+    folds: tuple[str, ...] = ()
+    """Of the weights of each fold; none for an expert that was not trained in folds."""
+
+    def of(self, fold: int) -> str:
+        """Those that speak of a row of `fold`."""
+        return self.folds[fold] if self.folds and fold != NO_FOLD else self.whole
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What `store.json` says."""
+
+    labels: tuple[str, ...]
+    experts: dict[str, Weights]
+    folds: int = 0
+    """Into how many folds the split `train` is cut; 0 for none."""
+    group: str = ""
+    """The column by which it is cut."""
+    notes: dict[str, str] = field(default_factory=dict)
+    """What made it: paths and settings, for people."""
+
+
+class FeatureStore:
+    """The features in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def read(self) -> FeatureSet:
+        """All of it, items in the order in which they were written.
+
+        Raises:
+            ValueError: there is no store in the folder, or it is not whole.
+        """
+        contents, items = self.contents(), self._items()
+        folds = items["fold"].to_numpy()
+        experts = [self._expert(name, contents, items["item"], folds) for name in sorted(contents.experts)]
+        return FeatureSet(
+            contents.labels,
+            _strings(items["item"]),
+            items["truth"].to_numpy().astype(np.int64),
+            _strings(items["split"]),
+            _strings(items["group"]),
+            tuple(experts),
+        )
+
+    def read_unseen(self, split: str = TRAIN) -> FeatureSet:
+        """The labelled rows of `split`, to train a fusion on.
+
+        Raises:
+            ValueError: as `read`; or an expert may have been trained on some of these rows.
+        """
+        features = self.read().of_split(split)
+        labelled = features.at(np.flatnonzero(features.truth != UNKNOWN))
+        refuse_seen(labelled)
+        return labelled
+
+    def write(self, features: FeatureSet, digests: Sequence[str] | None = None) -> None:
+        """Keeps `features` as they are, instead of what was there; `digests` are of the items' content."""
+        items = features.items.tolist()
+        known = list(digests) if digests is not None else [_digest(item.encode()) for item in items]
+        experts = {one.name: Weights(one.weights or _digest(one.features.tobytes())) for one in features.experts}
+        for one in features.experts:
+            self.keep(one.name, experts[one.name].whole, from_arrays(one, items, known))
+        labelled = (items, known, features.truth.tolist(), features.splits.tolist(), features.groups.tolist())
+        rows = [Row(*fields) for fields in zip(*labelled, strict=True)]
+        self.describe(rows, Contents(features.labels, experts))
+
+    def contents(self) -> Contents:
+        """What `store.json` says. Raises ValueError where there is none."""
+        path = self.folder / "store.json"
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            experts = {name: Weights(one["whole"], tuple(one["folds"])) for name, one in found["experts"].items()}
+            return Contents(**{**found, "labels": tuple(found["labels"]), "experts": experts})
+        except FileNotFoundError as error:
+            raise ValueError(f"no features in {self.folder}; `capitoline features --out` writes them") from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} was not written by `capitoline features` of this version") from error
+
+    def describe(self, rows: Sequence[Row], contents: Contents) -> None:
+        """Writes the items, then what the store holds: the evidence counts from then on."""
+        table = pa.Table.from_pylist([asdict(row) for row in rows], schema=ITEMS)
+        self._write("items.parquet", table)
+        text = json.dumps(asdict(contents), indent=2, ensure_ascii=False) + "\n"
+        write_atomically(self.folder / "store.json", lambda path: path.write_text(text, encoding="utf-8"))
+
+    def evidence(self, expert: str, weights: str) -> pa.Table:
+        """What is kept of `expert` with these weights; no rows if it never spoke."""
+        path = self._path(expert, weights)
+        return pq.read_table(path, schema=EVIDENCE) if path.exists() else EVIDENCE.empty_table()
+
+    def keep(self, expert: str, weights: str, evidence: pa.Table) -> None:
+        """Writes all that is kept of `expert` with these weights."""
+        self._write(str(self._path(expert, weights).relative_to(self.folder)), evidence)
+
+    def _expert(
+        self, name: str, contents: Contents, items: pa.ChunkedArray, folds: npt.NDArray[np.int8]
+    ) -> ExpertFeatures:
+        weights = contents.experts[name]
+        found, places = [], []
+        for digest, chosen in _spoken_by(weights, folds):
+            kept = self.evidence(name, digest)
+            rows = pc.index_in(items.filter(pa.array(chosen)), kept["item"].combine_chunks())
+            if rows.null_count:
+                raise ValueError(f"{self.folder} lacks evidence of {name}; run the `capitoline features` that made it")
+            found.append(kept.take(rows))
+            places.append(np.flatnonzero(chosen))
+        order = np.argsort(np.concatenate(places)) if places else np.zeros(0, np.int64)
+        table = pa.concat_tables(found).take(pa.array(order)) if found else EVIDENCE.empty_table()
+        return replace(to_arrays(name, table, len(contents.labels)), weights=weights.whole)
+
+    def _items(self) -> pa.Table:
+        return pq.read_table(self.folder / "items.parquet", schema=ITEMS)
+
+    def _path(self, expert: str, weights: str) -> Path:
+        return self.folder / "evidence" / f"{expert}-{weights[:KEY_CHARACTERS]}.parquet"
+
+    def _write(self, name: str, table: pa.Table) -> None:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
+
+
+def refuse_seen(features: FeatureSet) -> None:
+    """Raises ValueError if an expert spoke of a row that it may have been trained on."""
+    for one in features.experts:
+        if seen := int((one.rated & ~one.unseen).sum()):
+            raise ValueError(
+                f"{one.name} may have been trained on {seen} of these {len(features)} rows, and is far too sure of "
+                "them: a fusion trained so was reported at 94 % where its best expert has 74 %. Train the experts "
+                "with `capitoline train --folds`, and give `capitoline features --folds`"
+            )
+
+
+def _spoken_by(weights: Weights, folds: npt.NDArray[np.int8]) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
+    """Each file of weights that speaks of any row, with the rows (N,)."""
+    speakers = np.array([weights.of(int(fold)) for fold in folds])
+    for digest in sorted(set(speakers.tolist())):
+        yield digest, speakers == digest
+
+
+def _strings(column: pa.ChunkedArray) -> npt.NDArray[np.str_]:
+    return np.array(column.to_pylist(), dtype=np.str_)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
