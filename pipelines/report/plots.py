@@ -82,6 +82,36 @@ def heat_map(title: str, rows: Sequence[str], columns: Sequence[str], cells: Seq
     return _figure(title, words, left + len(columns) * field + 2, 26 + len(rows) * height, *heads, *body)
 
 
+def reliability_diagram(title: str, points: Sequence[tuple[float, float, int]]) -> Markup:
+    """How often a probability comes true: (stated, found, items) each a disc whose area grows with its items."""
+    side, left, top = 240, 44, 10
+    most = max((items for _, _, items in points), default=1)
+    edge = {"x1": left, "y1": top + side, "x2": left + side, "y2": top, "stroke": "currentColor", "opacity": 0.4}
+    frame = {"x": left, "y": top, "width": side, "height": side, "stroke": "currentColor", "stroke_opacity": 0.25}
+    marks = [
+        element(
+            "circle",
+            element("title", f"stated {stated:.2f}, found {found:.2f}, items {items:,}"),
+            cx=round(left + stated * side, 1),
+            cy=round(top + (1 - found) * side, 1),
+            r=round(3 + 9 * (items / most) ** 0.5, 1),
+            class_="field",
+            fill_opacity=0.75,
+        )
+        for stated, found, items in points
+    ]
+    ticks = [
+        join(
+            _label(f"{value:g}", left + value * side, top + side + 18, "middle"),
+            _label(f"{value:g}", left - 8, top + (1 - value) * side + 5, "end"),
+        )
+        for value in (0.0, 0.5, 1.0)
+    ]
+    axes = join(element("rect", fill="none", **frame), element("line", stroke_dasharray="4 4", **edge), *ticks)
+    words = "; ".join(f"stated {stated:.2f}: found {found:.2f} of {items:,}" for stated, found, items in points)
+    return _figure(title, words, left + side + 14, top + side + 26, axes, *marks)
+
+
 def strip(title: str, segments: Sequence[Segment]) -> Markup:
     """One stacked bar without labels that stretches to its box: a ballot's probabilities."""
     scale = 100 / (sum(segment.value for segment in segments) or 1)
