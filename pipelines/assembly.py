@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from capitoline.configs.settings import (
+    Decoding,
     Limits,
     Settings,
     VoterSettings,
@@ -58,21 +59,25 @@ def all_absent(expert: str, modalities: Sequence[Modality], items: Sequence[Deco
 
 def build_decoder(settings: Settings) -> GuardedDecoder:
     """The decoder, in a process of its own."""
-    limits, decoding = settings.limits, settings.decoding
-    return GuardedDecoder(
-        DecodeLimits(
-            file_bytes=limits.file_bytes,
-            text_characters=limits.text_characters,
-            picture_pixels=limits.picture_pixels,
-            animation_frames=limits.animation_frames,
-            film_pixels=limits.film_pixels,
-            sound_seconds=limits.sound_seconds,
-            item_seconds=limits.item_seconds,
-            decoder_memory_bytes=limits.decoder_memory_bytes,
-            archive_ratio=limits.archive_ratio,
-        ),
-        Sampling(decoding.picture_side, decoding.animation_frames, decoding.film_frames),
+    return GuardedDecoder(decode_limits(settings.limits), sampling(settings.decoding))
+
+
+def decode_limits(limits: Limits) -> DecodeLimits:
+    return DecodeLimits(
+        file_bytes=limits.file_bytes,
+        text_characters=limits.text_characters,
+        picture_pixels=limits.picture_pixels,
+        animation_frames=limits.animation_frames,
+        film_pixels=limits.film_pixels,
+        sound_seconds=limits.sound_seconds,
+        item_seconds=limits.item_seconds,
+        decoder_memory_bytes=limits.decoder_memory_bytes,
+        archive_ratio=limits.archive_ratio,
     )
+
+
+def sampling(decoding: Decoding) -> Sampling:
+    return Sampling(decoding.picture_side, decoding.animation_frames, decoding.film_frames)
 
 
 def scan_limits(limits: Limits) -> ScanLimits:

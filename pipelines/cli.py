@@ -15,11 +15,12 @@ import typer
 from capitoline.pipelines.commands.doctor import doctor
 from capitoline.pipelines.commands.evaluate import evaluate
 from capitoline.pipelines.commands.explain import explain
+from capitoline.pipelines.commands.features import features
 from capitoline.pipelines.commands.rate import rate
 from capitoline.pipelines.commands.settings import settings
 from capitoline.pipelines.commands.train import train
 
-COMMANDS = (rate, explain, doctor, settings, train, evaluate)
+COMMANDS = (rate, explain, doctor, settings, train, evaluate, features)
 """In the order of `--help`."""
 
 app = typer.Typer(

@@ -14,7 +14,7 @@ from capitoline.pipelines.assembly import build_decider, job_graph, scan_limits
 from capitoline.pipelines.batches import Assembler, micro_batches
 from capitoline.pipelines.experts import weights_digests
 from capitoline.pipelines.fingerprint import Fingerprint, differences, fingerprint, read_fingerprint
-from capitoline.pipelines.graph import Batch
+from capitoline.pipelines.graph import Batch, Graph
 from capitoline.pipelines.manifest import Manifest, ManifestInfo, changed_items, write_manifest
 from capitoline.pipelines.process import ProcessRunner, Runner
 from capitoline.pipelines.records import culprit, timed
@@ -124,7 +124,8 @@ class Job:
         self._progress(done, info.items)
         if not waiting:
             return 0
-        for batch, result in self._runner(waiting).run(self._batches(manifest)):
+        runner = runner_for(job_graph(self._settings), self._settings, waiting, self._request.address)
+        for batch, result in runner.run(self._batches(manifest)):
             records = self._assembler.add(batch.shard, timed(result.values, result.seconds))
             if records is not None:
                 self._store.commit(batch.shard, records)
@@ -153,32 +154,32 @@ class Job:
             self._assembler.expect(shard, items)
             yield from micro_batches(shard, items, running.batch_items, running.batch_bytes)
 
-    def _runner(self, waiting: int) -> Runner:
-        running = self._settings.running
-        graph = job_graph(self._settings)
-        in_process = running.where == "process" or (running.where == "auto" and waiting < running.process_items)
-        if in_process and not self._request.address:
-            return ProcessRunner(graph)
-        from capitoline.pipelines.cluster import ClusterRunner, start_ray
-        from capitoline.pipelines.placement import place
-
-        owned = start_ray(self._request.address)
-        placement = place(graph, running.placement, running.lanes)
-        window = running.window or sum(pool.size for pool in placement.pools) + 2
-        limits = self._settings.limits
-        return ClusterRunner(
-            placement,
-            window,
-            deadline=lambda items: limits.item_seconds + limits.expert_seconds + 10.0 * items,
-            culprit=partial(culprit, build_decider(self._settings)),
-            owned=owned,
-        )
-
     def _account(self, info: ManifestInfo) -> None:
         """Rated and unrated must make up the items that came in."""
         rows = self._store.count()
         if rows != info.items:
             raise RuntimeError(f"{info.items} items came in and {rows} are in {self._request.out}/ratings")
+
+
+def runner_for(graph: Graph, settings: Settings, waiting: int, address: str = "") -> Runner:
+    """What runs `graph` over `waiting` items: this process for a few, else Ray, on the cluster at `address`."""
+    running, limits = settings.running, settings.limits
+    in_process = running.where == "process" or (running.where == "auto" and waiting < running.process_items)
+    if in_process and not address:
+        return ProcessRunner(graph)
+    from capitoline.pipelines.cluster import ClusterRunner, start_ray
+    from capitoline.pipelines.placement import place
+
+    owned = start_ray(address)
+    placement = place(graph, running.placement, running.lanes)
+    window = running.window or sum(pool.size for pool in placement.pools) + 2
+    return ClusterRunner(
+        placement,
+        window,
+        deadline=lambda items: limits.item_seconds + limits.expert_seconds + 10.0 * items,
+        culprit=partial(culprit, build_decider(settings)),
+        owned=owned,
+    )
 
 
 def claim(out: Path, new: Fingerprint, changed: Callable[[], list[str]]) -> None:

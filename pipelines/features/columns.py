@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from capitoline.modalities.feature_set import ExpertFeatures
 from capitoline.modalities.schema import Evidence, Outcome
@@ -71,7 +70,7 @@ def to_arrays(name: str, table: pa.Table, labels: int) -> ExpertFeatures:
     Raises:
         ValueError: its rows are on another scale, or of several widths.
     """
-    rated = _numbers(pc.equal(table["outcome"], str(Outcome.RATED)), False, np.bool_)
+    rated = np.array([outcome == Outcome.RATED for outcome in table["outcome"].to_pylist()], bool)
     severities = _numbers(table["severity"], 0, np.int64)
     certain = (np.arange(labels) == severities[:, None]) & rated[:, None]
     probabilities = _matrix(table["probabilities"], labels)
@@ -101,16 +100,17 @@ def _lists(rows: npt.NDArray[Any], kept: npt.NDArray[np.bool_]) -> pa.Array:
 
 def _matrix(column: pa.ChunkedArray, least: int) -> npt.NDArray[np.float32]:
     """A column of lists as (N, width), zeros for those that are empty or null."""
-    lengths = _numbers(pc.list_value_length(column), 0, np.int64)
+    lists = column.combine_chunks()
+    lengths = lists.value_lengths().fill_null(0).to_numpy()
     width = int(lengths.max(initial=least))
     if not np.isin(lengths, (0, width)).all():
         raise ValueError(f"vectors of several widths in one expert's evidence: {sorted(set(lengths.tolist()))}")
     matrix = np.zeros((len(lengths), width), np.float32)
-    matrix[lengths > 0] = pc.list_flatten(column).to_numpy().reshape(-1, width) if width else 0
+    matrix[lengths > 0] = lists.flatten().to_numpy().reshape(-1, max(width, 1))
     return matrix
 
 
 def _numbers(column: pa.ChunkedArray, missing: float, dtype: type[Any]) -> npt.NDArray[Any]:
     """A column as an array, `missing` for null."""
-    array: npt.NDArray[Any] = pc.fill_null(column, missing).to_numpy().astype(dtype)
+    array: npt.NDArray[Any] = column.fill_null(missing).to_numpy().astype(dtype)
     return array

@@ -13,13 +13,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from capitoline.modalities.feature_set import UNKNOWN, ExpertFeatures, FeatureSet
@@ -27,6 +26,8 @@ from capitoline.pipelines.features.columns import EVIDENCE, from_arrays, to_arra
 from capitoline.pipelines.store import write_atomically
 
 TRAIN = "train"
+HELD_OUT = ("val", "test")
+"""Splits that no training reads."""
 NO_FOLD = -1
 KEY_CHARACTERS = 12
 
@@ -58,16 +59,22 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Digests of what an expert's evidence depends on."""
+    """Digests of what an expert's evidence depends on: its weights, and how items are decoded for it."""
 
     whole: str
-    """Of the weights that serve: trained on all of the split `train`, or elsewhere."""
+    """Of evidence with the weights that serve: trained on all of the split `train`, or elsewhere."""
     folds: tuple[str, ...] = ()
     """Of the weights of each fold; none for an expert that was not trained in folds."""
+    serves: str = ""
+    """Of the weights and tables that serve, as a job's `run.json` gives it."""
 
     def of(self, fold: int) -> str:
         """Those that speak of a row of `fold`."""
         return self.folds[fold] if self.folds and fold != NO_FOLD else self.whole
+
+    def unseen(self, row: Row) -> bool:
+        """Whether the weights that speak of a row are known not to have learned from it."""
+        return row.split in HELD_OUT or (row.split == TRAIN and bool(self.folds) and row.fold != NO_FOLD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +87,6 @@ class Contents:
     """Into how many folds the split `train` is cut; 0 for none."""
     group: str = ""
     """The column by which it is cut."""
-    notes: dict[str, str] = field(default_factory=dict)
-    """What made it: paths and settings, for people."""
 
 
 class FeatureStore:
@@ -97,8 +102,7 @@ class FeatureStore:
             ValueError: there is no store in the folder, or it is not whole.
         """
         contents, items = self.contents(), self._items()
-        folds = items["fold"].to_numpy()
-        experts = [self._expert(name, contents, items["item"], folds) for name in sorted(contents.experts)]
+        experts = [self._expert(name, contents, items) for name in sorted(contents.experts)]
         return FeatureSet(
             contents.labels,
             _strings(items["item"]),
@@ -123,7 +127,10 @@ class FeatureStore:
         """Keeps `features` as they are, instead of what was there; `digests` are of the items' content."""
         items = features.items.tolist()
         known = list(digests) if digests is not None else [_digest(item.encode()) for item in items]
-        experts = {one.name: Weights(one.weights or _digest(one.features.tobytes())) for one in features.experts}
+        experts = {
+            one.name: Weights(one.weights or _digest(one.features.tobytes()), serves=one.weights)
+            for one in features.experts
+        }
         for one in features.experts:
             self.keep(one.name, experts[one.name].whole, from_arrays(one, items, known))
         labelled = (items, known, features.truth.tolist(), features.splits.tolist(), features.groups.tolist())
@@ -135,7 +142,10 @@ class FeatureStore:
         path = self.folder / "store.json"
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
-            experts = {name: Weights(one["whole"], tuple(one["folds"])) for name, one in found["experts"].items()}
+            experts = {
+                name: Weights(one["whole"], tuple(one["folds"]), one["serves"])
+                for name, one in found["experts"].items()
+            }
             return Contents(**{**found, "labels": tuple(found["labels"]), "experts": experts})
         except FileNotFoundError as error:
             raise ValueError(f"no features in {self.folder}; `capitoline features --out` writes them") from error
@@ -158,21 +168,20 @@ class FeatureStore:
         """Writes all that is kept of `expert` with these weights."""
         self._write(str(self._path(expert, weights).relative_to(self.folder)), evidence)
 
-    def _expert(
-        self, name: str, contents: Contents, items: pa.ChunkedArray, folds: npt.NDArray[np.int8]
-    ) -> ExpertFeatures:
+    def _expert(self, name: str, contents: Contents, items: pa.Table) -> ExpertFeatures:
         weights = contents.experts[name]
+        keys = list(zip(items["item"].to_pylist(), items["digest"].to_pylist(), strict=True))
         found, places = [], []
-        for digest, chosen in _spoken_by(weights, folds):
+        for digest, chosen in _spoken_by(weights, items["fold"].to_pylist()):
             kept = self.evidence(name, digest)
-            rows = pc.index_in(items.filter(pa.array(chosen)), kept["item"].combine_chunks())
-            if rows.null_count:
+            told = zip(kept["item"].to_pylist(), kept["digest"].to_pylist(), strict=True)
+            row_of = {key: row for row, key in enumerate(told)}
+            if any(keys[place] not in row_of for place in chosen):
                 raise ValueError(f"{self.folder} lacks evidence of {name}; run the `capitoline features` that made it")
-            found.append(kept.take(rows))
-            places.append(np.flatnonzero(chosen))
-        order = np.argsort(np.concatenate(places)) if places else np.zeros(0, np.int64)
-        table = pa.concat_tables(found).take(pa.array(order)) if found else EVIDENCE.empty_table()
-        return replace(to_arrays(name, table, len(contents.labels)), weights=weights.whole)
+            found.append(kept.take(pa.array([row_of[keys[place]] for place in chosen], pa.int64())))
+            places += chosen
+        table = pa.concat_tables([EVIDENCE.empty_table(), *found]).take(pa.array(np.argsort(places), pa.int64()))
+        return replace(to_arrays(name, table, len(contents.labels)), weights=weights.serves)
 
     def _items(self) -> pa.Table:
         return pq.read_table(self.folder / "items.parquet", schema=ITEMS)
@@ -197,11 +206,11 @@ def refuse_seen(features: FeatureSet) -> None:
             )
 
 
-def _spoken_by(weights: Weights, folds: npt.NDArray[np.int8]) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
-    """Each file of weights that speaks of any row, with the rows (N,)."""
-    speakers = np.array([weights.of(int(fold)) for fold in folds])
-    for digest in sorted(set(speakers.tolist())):
-        yield digest, speakers == digest
+def _spoken_by(weights: Weights, folds: Sequence[int]) -> Iterator[tuple[str, list[int]]]:
+    """Each digest of weights that speaks of any row, with the places of its rows."""
+    speakers = [weights.of(fold) for fold in folds]
+    for digest in sorted(set(speakers)):
+        yield digest, [place for place, one in enumerate(speakers) if one == digest]
 
 
 def _strings(column: pa.ChunkedArray) -> npt.NDArray[np.str_]:

@@ -72,7 +72,7 @@ def test_each_row_is_told_of_by_the_weights_of_its_fold(tmp_path: Path) -> None:
     ]
     for digest, severity in (("fold 0", 0), ("fold 1", 1), ("whole", 4)):
         told = replace(everything.experts[2], rated=np.ones(8, bool), severities=np.full(8, severity))
-        store.write(replace(everything, experts=(replace(told, name="text", weights=digest),)))
+        store.write(replace(everything, experts=(replace(told, name="text", weights=digest),)), [""] * 8)
     store.describe(rows, Contents(LABELS, {"text": weights}, folds=2))
     assert store.read().experts[0].severities.tolist() == [0, 4, 4, 1] * 2
 
