@@ -1,13 +1,15 @@
-"""The mean of the experts' probabilities: the simplest decider that has probabilities of its own."""
+"""The mean of the experts' probabilities: the simplest decider that has probabilities of its own.
+
+Legend:  N = items, K = labels.
+"""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from capitoline.modalities.schema import UNRATED, Decoded, Evidence, RatingScale, Verdict
+from capitoline.modalities.decisions import NOT_RATED, Decisions
+from capitoline.modalities.feature_set import FeatureSet
 
 
 class MeanProbability:
@@ -18,36 +20,22 @@ class MeanProbability:
     (the tag thresholds) counts as certain of its severity.
     """
 
-    def __init__(self, scale: RatingScale) -> None:
-        self.name = "mean"
-        self._scale = scale
+    name = "mean"
 
-    def __call__(self, item: Decoded, evidence: Sequence[Evidence]) -> Verdict:
-        rows = [self._row(one) for one in evidence if one.severity is not None]
-        mean = np.mean(rows, axis=0) if rows else None
-        severity = None if mean is None else upper_median(mean)
-        probabilities = () if mean is None else tuple(float(value) for value in mean)
-        return Verdict(
-            item_id=item.item.id,
-            digest=item.digest,
-            rating=UNRATED if severity is None else self._scale.label(severity),
-            severity=severity,
-            rule=self.name,
-            evidence=tuple(evidence),
-            probabilities=probabilities,
-        )
-
-    def _row(self, evidence: Evidence) -> npt.NDArray[np.float64]:
-        assert evidence.severity is not None
-        if evidence.probabilities:
-            return np.asarray(evidence.probabilities, dtype=np.float64)
-        row = np.zeros(len(self._scale), dtype=np.float64)
-        row[evidence.severity] = 1.0
-        return row
+    def decide(self, features: FeatureSet) -> Decisions:
+        total = np.zeros((len(features), len(features.labels)))
+        raters = np.zeros((len(features), 1))
+        for expert in features.experts:
+            rated = expert.rated[:, None]
+            total, raters = total + np.where(rated, expert.probabilities, 0.0), raters + rated
+        mean = total / np.maximum(raters, 1)
+        severities = np.where(raters[:, 0] > 0, upper_median(mean), NOT_RATED)
+        return Decisions(severities, mean.astype(np.float32))
 
 
-def upper_median(probabilities: npt.NDArray[np.float64]) -> int:
-    """Greatest severity k with P(severity ≥ k) ≥ 1/2, for `probabilities` (K,) summing to 1."""
-    at_least = np.cumsum(probabilities[::-1])[::-1]
-    # Float sums of thirds and fifths fall a rounding short of one half; a draw must still go up.
-    return int(np.flatnonzero(at_least >= 0.5 - 1e-9)[-1])
+def upper_median(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """(N, K) rows summing to 1 → (N,) greatest severity k with P(severity ≥ k) ≥ 1/2."""
+    at_least = np.cumsum(probabilities[:, ::-1], axis=1)[:, ::-1]
+    # Sums of float32 thirds and fifths fall a rounding short of one half; a draw must still go up.
+    severities: npt.NDArray[np.int64] = (at_least[:, 1:] >= 0.5 - 1e-6).sum(axis=1)
+    return severities

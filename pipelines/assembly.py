@@ -12,6 +12,7 @@ from capitoline.configs.settings import (
     VoterSettings,
 )
 from capitoline.fusion.mean import MeanProbability
+from capitoline.fusion.serving import Serving
 from capitoline.modalities.guard import GuardedDecoder
 from capitoline.modalities.limits import DecodeLimits, Sampling
 from capitoline.modalities.schema import Decider, Decoded, Evidence, Modality, RatingScale
@@ -99,7 +100,7 @@ def _chosen_decider(settings: Settings, scale: RatingScale) -> Decider:
     chosen = settings.decider
     if isinstance(chosen, VoterSettings):
         return Voter(scale, rule(chosen.rule, chosen.weights), chosen.rule)
-    return MeanProbability(scale)
+    return Serving(MeanProbability(), scale)
 
 
 def _build_decide(settings: Settings) -> Operator:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from capitoline.fusion.mean import MeanProbability
+from capitoline.fusion.serving import Serving
 from capitoline.modalities.schema import Decoded, Evidence, Item, Modality, Outcome, RatingScale
 from capitoline.pipelines.review import Reviewed, ReviewPolicy
 from capitoline.voter.rules import majority
@@ -45,7 +46,7 @@ def test_what_the_decoder_cut_goes_to_review() -> None:
 
 
 def test_a_thin_margin_goes_to_review() -> None:
-    decide = Reviewed(MeanProbability(SCALE), SCALE, ReviewPolicy(margin=0.2))
+    decide = Reviewed(Serving(MeanProbability(), SCALE), SCALE, ReviewPolicy(margin=0.2))
     assert "thin margin" in decide(ITEM, [ballot("a", 0, (0.45, 0.4, 0.15, 0, 0))]).review[0]
     assert not decide(ITEM, [ballot("a", 0, (0.8, 0.1, 0.1, 0, 0))]).needs_review
 
