@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from capitoline.pipelines.commands.distil import distil
 from capitoline.pipelines.commands.doctor import doctor
 from capitoline.pipelines.commands.evaluate import evaluate
 from capitoline.pipelines.commands.explain import explain
@@ -50,6 +51,7 @@ def options(
 
 for command in COMMANDS:
     app.command()(command)
+app.add_typer(distil, name="distil")
 
 
 def main() -> None:
