@@ -1,4 +1,4 @@
-"""The configuration of one training run or evaluation. The YAML files in `train/` and `eval/` fill it."""
+"""The configuration of one training run. The YAML files in `train/` fill it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,32 @@ from pydantic import Field, ValidationError
 from capitoline.configs.settings import Strict
 
 Kind = Literal["text", "image", "video"]
+
+Loss = Literal["corn", "cumulative", "soft", "cross_entropy"]
+
+
+class HeadSettings(Strict):
+    """A head that does not speak about the one axis and the labels of `Training.labels`, or is taught otherwise."""
+
+    axes: tuple[str, ...] = ()
+    """What it judges, each by itself: categories of harm, the severities of a film. None: one axis without a name."""
+    levels: tuple[str, ...] = ()
+    """Of each axis, mildest first; if empty, the labels of the training."""
+    loss: Loss = "corn"
+    """`corn`: continuation ratios; `cumulative`: one score against thresholds; `soft`: labels that fall off with
+    distance; `cross_entropy`: blind to the order, to compare with."""
+    weight: float = Field(default=1.0, gt=0)
+    """Of its loss, against the other heads'."""
+    down_cost: float | None = Field(default=None, gt=0)
+    """As of the training, whose it is if not given."""
+
+
+class Reason(Strict):
+    """Why a row has its label, in words, for the trunk to learn to say; no served head reads or says it."""
+
+    column: str
+    weight: float = Field(gt=0)
+    """Of a token's loss, against an example's."""
 
 
 class Source(Strict):
@@ -25,10 +51,22 @@ class Source(Strict):
     Image: the one column that names a member of `archive`. Video: none."""
     archive: str = ""
     """A zip of pictures, or an npz of frame scores with `frames` (N, 5) and `offsets`."""
+    tags: tuple[str, ...] = ()
+    """Text: columns of tags that are read after the text, as tags."""
+    where: dict[str, str] = Field(default_factory=dict)
+    """Only rows that have these values in these columns."""
     label: str = "rating5"
     """The column of the label; rows where it is missing are left out, never read as harmless."""
+    axes: dict[str, str] = Field(default_factory=dict)
+    """In place of `label`: axis of the head → column of its level, `column.key` for a key of an object.
+    Where it is missing, that axis is unknown."""
+    listed: str = ""
+    """In place of `label`: the column that lists the axes that are present, at the highest level."""
+    complete: bool = False
+    """Whether what `listed` does not list is absent; if not, it is unknown."""
     mapping: dict[str, str] = Field(default_factory=dict)
-    """Label of the source → label of the scale; without one the labels are those of the scale."""
+    """Label of the source → level of the head (with `listed`, name in the source → axis); else they are the same."""
+    reason: Reason | None = None
     group: str = "title"
     """Rows equal in this column (else in `id`) never stand on two sides of a division."""
     weight: float = Field(default=1.0, gt=0)
@@ -48,10 +86,19 @@ class Network(Strict):
     dropout: float = Field(default=0.2, ge=0, lt=1)
 
 
+class LowRankSettings(Strict):
+    """Of `tuning: lora`."""
+
+    rank: int = Field(default=8, gt=0)
+    alpha: float = Field(default=16.0, gt=0)
+
+
 class Training(Strict):
     """A whole training run: `capitoline train FILE --out DIR`."""
 
     kind: Kind
+    model: str = "rwkv"
+    """`rwkv`, or the name of a baseline to compare with."""
     name: str
     """Of the weights; the file is `<name>.safetensors`."""
     purpose: str
@@ -59,14 +106,25 @@ class Training(Strict):
     limits: tuple[str, ...] = ()
     """What the weights must not be trusted with; for the card."""
     labels: tuple[str, ...] = ("PG", "PG13", "R", "X", "XXX")
+    heads: dict[str, HeadSettings] = Field(default_factory=dict)
+    """By name; a head of a source that is not here has one axis, `labels` and the loss `loss`."""
+    loss: Loss = "corn"
     sources: tuple[Source, ...] = Field(min_length=1)
     network: Network
+    start: str = ""
+    """Where body and vocabulary come from: nothing (scratch), the name of shipped weights or a path of ours,
+    or an official RWKV-7 checkpoint (`.pth`, `.safetensors`)."""
+    tuning: Literal["full", "lora", "state", "head"] = "full"
+    """What is trained beside the heads: all, adapters of the projections, the state before the first token, nothing."""
+    lora: LowRankSettings = LowRankSettings()
     seed: int = 0
     epochs: int = Field(default=6, gt=0)
     batch: int = Field(default=32, gt=0)
     """Examples a step."""
     rate: float = Field(default=1e-3, gt=0)
     """Peak learning rate; it rises over `warmup` steps and falls along a cosine to a hundredth."""
+    trunk_rate: float = Field(default=1.0, gt=0)
+    """Learning rate of what comes before the heads, in rates of the heads."""
     warmup: int = Field(default=100, ge=0)
     decay: float = Field(default=0.1, ge=0)
     """Weight decay of embeddings and large projections."""
@@ -82,42 +140,21 @@ class Training(Strict):
     """Text: tokens seen less often than this fall back to their bytes."""
     selection: float = Field(default=0.08, gt=0, lt=1)
     """Share of the training groups held out to choose the epoch and the temperature."""
+    patience: int = Field(default=0, ge=0)
+    """Epochs without a better selection loss after which training ends; 0: all epochs run."""
+    checkpoint_minutes: float = Field(default=5.0, ge=0)
+    """Wall time between checkpoints within an epoch; each epoch ends with one."""
+    embedding: Literal["bf16", "int8"] = "bf16"
+    """How the weight file keeps the table of tokens."""
     half: bool = False
     """bfloat16 arithmetic in training: faster on processors that have it, ten times slower on others."""
-
-
-class Floor(Strict):
-    """What a simple method reaches on rows we do not have; NaN-free, absent if unknown."""
-
-    accuracy: float | None = None
-    macro_f1: float | None = None
-    kappa: float | None = None
-
-
-class Task(Strict):
-    """One row of the evaluation's table."""
-
-    name: str
-    source: Source
-    channels: tuple[str, ...] = ()
-    """Video: the score channels that are known; if empty, those that the expert computes from pixels."""
-    floor: Floor = Floor()
-
-
-class Evaluation(Strict):
-    """Heads on rows of `split`, beside the floors: `capitoline evaluate FILE`."""
-
-    kind: Kind
-    weights: str
-    split: Literal["train", "val"] = "val"
-    tasks: tuple[Task, ...] = Field(min_length=1)
 
 
 Configured = TypeVar("Configured", bound=Strict)
 
 
 def load_configuration(path: Path, model: type[Configured]) -> Configured:
-    """A `Training` or `Evaluation` from a YAML file.
+    """A configuration of any kind, a `Training` or an `Evaluation`, from a YAML file.
 
     Raises:
         ValueError: the file cannot be read, is not YAML, or has unknown or unfit keys.

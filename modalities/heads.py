@@ -1,11 +1,9 @@
-"""The ordinal head: from a pooled vector to calibrated probabilities on an ordered scale.
+"""The ordinal head: from a pooled vector to calibrated probabilities on A axes of K ordered levels.
 
-Continuation ratios, the model that CORN trains (arXiv:2111.08851): logit k is the log-odds
-that the severity is above k, given that it is at least k. The K-1 conditional decisions
-multiply to a proper distribution over the K labels, whatever the logits are, so the loss is
-simply its negative log-likelihood.
+What its logits mean is the link of the loss that taught it; see `losses.py`. What serves with the
+trained head is `ordinal.py`.
 
-Legend:  B = batch, C = width of the pooled vector, D = width of the pre-logits, K = labels.
+Legend:  B = batch, C = width of the pooled vector, D = width of the pre-logits, A = axes, K = levels.
 """
 
 from __future__ import annotations
@@ -16,58 +14,65 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from capitoline.modalities.losses import UNKNOWN, penalties
+from capitoline.modalities.ordinal import HeadShape
+
 
 class OrdinalHead(nn.Module):
-    """Pooled (B, C) → continuation-ratio logits (B, K-1) and pre-logits (B, D)."""
+    """Pooled (B, C) → logits (B, A, K-1) and pre-logits (B, D)."""
 
     temperature: Tensor
 
-    def __init__(self, width: int, features: int, labels: int, dropout: float = 0.0) -> None:
+    def __init__(self, width: int, features: int, shape: HeadShape, dropout: float = 0.0) -> None:
         super().__init__()
+        self.shape = shape
+        axes, steps = len(shape.axes), len(shape.levels) - 1
         self.norm = nn.LayerNorm(width)
         self.features = nn.Linear(width, features)
         self.dropout = nn.Dropout(dropout)
-        self.logits = nn.Linear(features, labels - 1)
+        if shape.link == "cumulative":
+            self.logits = nn.Linear(features, axes, bias=False)
+            self.thresholds = nn.Parameter(torch.zeros(axes, steps))
+        else:
+            self.logits = nn.Linear(features, axes * steps)
         self.register_buffer("temperature", torch.ones(()))
 
     def forward(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
         features = F.gelu(self.features(self.dropout(self.norm(pooled))))
-        return self.logits(self.dropout(features)) / self.temperature, features
+        return self._steps(self.logits(self.dropout(features))) / self.temperature, features
 
-
-def log_probabilities(logits: Tensor) -> Tensor:
-    """(B, K-1) continuation-ratio logits → (B, K) log-probabilities, summing to 1 once exponentiated."""
-    above = F.logsigmoid(logits).cumsum(-1)
-    stays = F.logsigmoid(-logits)
-    reached = F.pad(above[..., :-1], (1, 0))
-    return torch.cat((reached + stays, above[..., -1:]), dim=-1)
-
-
-def ordinal_loss(logits: Tensor, severities: Tensor, weights: Tensor) -> Tensor:
-    """Weighted mean negative log-likelihood of `severities` (B,) int64 under logits (B, K-1)."""
-    chosen = log_probabilities(logits).gather(-1, severities[:, None]).squeeze(-1)
-    return -(chosen * weights).sum() / weights.sum()
+    def _steps(self, out: Tensor) -> Tensor:
+        """(B, A × (K-1)), or (B, A) scores that are held against thresholds, as (B, A, K-1)."""
+        axes, steps = len(self.shape.axes), len(self.shape.levels) - 1
+        if self.shape.link != "cumulative":
+            return out.view(-1, axes, steps)
+        gaps = F.softplus(self.thresholds[:, 1:])
+        return out[:, :, None] - torch.cat((self.thresholds[:, :1], gaps), dim=1).cumsum(1)
 
 
 def class_weights(severities: npt.NDArray[np.int64], labels: int, balance: float) -> npt.NDArray[np.float32]:
-    """(K,) weights that lift rare labels: frequency to the power -balance, with mean 1 over the examples.
+    """(K,) weights that lift rare labels: frequency to the power -balance, with mean 1 over the known severities.
 
     0 leaves the labels as they come, which keeps the probabilities honest; 1 makes every
     label count the same. A label that never occurs gets the weight 0.
     """
-    counts = np.bincount(severities, minlength=labels).astype(np.float64)
+    counts = np.bincount(severities[severities >= 0], minlength=labels).astype(np.float64)
     raw = np.where(counts > 0, np.maximum(counts, 1.0) ** -balance, 0.0)
-    weights: npt.NDArray[np.float32] = (raw * counts.sum() / (raw * counts).sum()).astype(np.float32)
+    weights: npt.NDArray[np.float32] = (raw * counts.sum() / max((raw * counts).sum(), 1e-12)).astype(np.float32)
     return weights
 
 
-def fit_temperature(logits: Tensor, severities: Tensor) -> float:
-    """The divisor of `logits` (B, K-1) that makes `severities` (B,) likeliest (arXiv:1706.04599).
+def fit_temperature(logits: Tensor, severities: Tensor, loss: str = "corn") -> float:
+    """The divisor of `logits` (…, K-1) that makes the known `severities` (…) likeliest (arXiv:1706.04599).
 
     A search over a fine geometric grid in 1/8 … 8: one number needs no optimiser, and the
     likelihood is smooth in it.
     """
-    grid = torch.logspace(-3, 3, 241, base=2.0)
-    ones = torch.ones(len(severities))
-    losses = torch.stack([ordinal_loss(logits / temperature, severities, ones) for temperature in grid])
+    # Of the two losses with a softmax, only this one is a likelihood; a temperature must not be fitted to soft labels.
+    score = "cross_entropy" if loss == "soft" else loss
+    known = severities != UNKNOWN
+    if not known.any():
+        return 1.0
+    grid = torch.logspace(-3, 3, 241, base=2.0, device=logits.device)
+    losses = torch.stack([penalties(score, logits[known] / one, severities[known]).mean() for one in grid])
     return float(grid[losses.argmin()])

@@ -1,7 +1,7 @@
 """A weight file that rates sequences, without PyTorch: what `sequence.py` trains, ready to use.
 
 Legend:  B = sequences, T = elements of all sequences, V = width of a vector going in,
-         C = width of RWKV-7, D = width of the pre-logits, K = labels.
+         C = width of RWKV-7, D = width of the pre-logits, A = axes of a head, K = its levels.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from capitoline.modalities.ordinal import Array, Head, decide
+from capitoline.modalities.ordinal import Array, Head, HeadShape, decide, head_shapes
 from capitoline.modalities.rwkv.forward import Forward
 from capitoline.modalities.weights import read_arrays
 
@@ -24,31 +24,43 @@ ELEMENTS_A_RUN = 1_024
 
 @dataclass(frozen=True, slots=True)
 class Ratings:
-    """What the network says about B inputs."""
+    """What a head says about B inputs. A head of several axes has one more dimension, after B."""
 
     probabilities: Array
-    """(B, K), each row summing to 1."""
+    """(B, K) or (B, A, K), each row summing to 1."""
     features: Array
     """(B, D) pre-logits."""
     severities: npt.NDArray[np.int64]
-    """(B,) of least expected cost."""
+    """(B,) or (B, A) of least expected cost."""
 
     @property
     def expected(self) -> Array:
-        """(B,) expected severity: finer than the decided one, for ranking the parts of an item."""
-        return (self.probabilities @ np.arange(self.probabilities.shape[1])).astype(np.float32)
+        """(B,) or (B, A) expected severity: finer than the decided one, for ranking the parts of an item."""
+        return (self.probabilities @ np.arange(self.probabilities.shape[-1])).astype(np.float32)
 
     def worst_of(self, owners: Sequence[int], count: int) -> Ratings:
-        """Of the parts of each owner 0 … count-1, the one of the highest expected severity.
+        """Of the parts of each owner 0 … count-1, the one of the highest expected severity, on each axis.
 
-        A mean would let ninety harmless frames hide one that is not.
+        A mean would let ninety harmless frames hide one that is not. The pre-logits are those of
+        the part that is worst over all axes together.
         """
-        expected, worst = self.expected, np.full(count, -1)
-        for part, owner in enumerate(owners):
-            if worst[owner] < 0 or expected[part] > expected[worst[owner]]:
-                worst[owner] = part
-        assert (worst >= 0).all(), "an owner without a part"
-        return Ratings(self.probabilities[worst], self.features[worst], self.severities[worst])
+        expected = self.expected
+        worst = _worst(expected if expected.ndim == 1 else expected.sum(1), owners, count)
+        if expected.ndim == 1:
+            return Ratings(self.probabilities[worst], self.features[worst], self.severities[worst])
+        parts = np.stack([_worst(axis, owners, count) for axis in expected.T], axis=1)
+        axes = np.arange(parts.shape[1])
+        return Ratings(self.probabilities[parts, axes], self.features[worst], self.severities[parts, axes])
+
+
+def _worst(expected: Array, owners: Sequence[int], count: int) -> npt.NDArray[np.int64]:
+    """(count,) the part of the highest `expected` (B,) among those of each owner."""
+    worst = np.full(count, -1)
+    for part, owner in enumerate(owners):
+        if worst[owner] < 0 or expected[part] > expected[worst[owner]]:
+            worst[owner] = part
+    assert (worst >= 0).all(), "an owner without a part"
+    return worst
 
 
 class SequenceRater:
@@ -61,22 +73,36 @@ class SequenceRater:
     def __init__(self, path: Path, kind: str) -> None:
         self.tensors, self.metadata = read_arrays(path, kind)
         self.labels: tuple[str, ...] = tuple(self.metadata["labels"])
-        self._features: int = self.metadata["shape"]["features"]
+        self.heads: dict[str, HeadShape] = head_shapes(self.metadata)
         try:
-            self._body = Forward(_within(self.tensors, "body."))
+            self._body = Forward(_within(self.tensors, "body."), start=self.tensors.get("state"))
             self._projector = _projector(self.tensors, self._body.width)
-            self._heads = {name: Head(_within(self.tensors, f"heads.{name}.")) for name in self.metadata["heads"]}
+            self._heads = {
+                name: Head(_within(self.tensors, f"heads.{name}."), shape) for name, shape in self.heads.items()
+            }
         except (KeyError, ValueError) as error:
             raise ValueError(f"{path} does not hold the network that its header describes: {error}") from error
 
     def __call__(self, sequences: Sequence[npt.NDArray[Any]], head: str) -> Ratings:
         """Ratings of B sequences, none empty, each of (T, V) float32 vectors or (T,) int64 token ids, by `head`."""
-        probabilities = np.zeros((len(sequences), len(self.labels)), np.float32)
-        features = np.zeros((len(sequences), self._features), np.float32)
-        for rows in _runs([len(one) for one in sequences]):
-            pooled = self._pooled([sequences[row] for row in rows])
-            probabilities[rows], features[rows] = self._heads[head](pooled)
-        return Ratings(probabilities, features, decide(probabilities, self.metadata["down_cost"]))
+        return self.by_heads(sequences, [head])[head]
+
+    def by_heads(self, sequences: Sequence[npt.NDArray[Any]], heads: Sequence[str]) -> dict[str, Ratings]:
+        """As a call, by several heads, for which the network reads the sequences but once."""
+        runs = _runs([len(one) for one in sequences])
+        pooled = [self._pooled([sequences[row] for row in rows]) for rows in runs]
+        return {head: self._ratings(np.concatenate((self._no_vectors, *pooled)), head) for head in heads}
+
+    @property
+    def _no_vectors(self) -> Array:
+        return np.empty((0, 2 * self._body.width), np.float32)
+
+    def _ratings(self, pooled: Array, head: str) -> Ratings:
+        shape = self.heads[head]
+        probabilities, features = self._heads[head](pooled)
+        if shape.is_one_axis:
+            probabilities = probabilities[:, 0]
+        return Ratings(probabilities, features, decide(probabilities, shape.down_cost))
 
     def _pooled(self, sequences: Sequence[npt.NDArray[Any]]) -> Array:
         """(B, 2C)."""

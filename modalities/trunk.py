@@ -82,7 +82,8 @@ class TextRater:
         self._vocabulary = Vocabulary(self._rater.tensors["vocabulary"].tolist())
         self._window: int = self._rater.metadata["window"]
         self.labels = self._rater.labels
-        self.heads: tuple[str, ...] = tuple(self._rater.metadata["heads"])
+        self.shapes = self._rater.heads
+        self.heads: tuple[str, ...] = tuple(self.shapes)
 
     def __call__(self, texts: Sequence[str], head: str = "text") -> Ratings:
         """Ratings of B texts by `head`; the most severe window speaks for a long text.
@@ -90,12 +91,21 @@ class TextRater:
         Raises:
             ValueError: the weights have no such head.
         """
-        if head not in self.heads:
-            raise ValueError(f"these weights have no head {head!r}, only {', '.join(self.heads)}")
+        return self.by_heads(texts, [head])[head]
+
+    def by_heads(self, texts: Sequence[str], heads: Sequence[str]) -> dict[str, Ratings]:
+        """As a call, by several heads, for which the trunk reads the texts but once.
+
+        Raises:
+            ValueError: the weights have not all of these heads.
+        """
+        for head in heads:
+            if head not in self.heads:
+                raise ValueError(f"these weights have no head {head!r}, only {', '.join(self.heads)}")
         parts = [windows(self._vocabulary.encode(text), self._window) for text in texts]
         owners = [owner for owner, part in enumerate(parts) for _ in part]
-        ratings = self._rater([window for part in parts for window in part], head)
-        return ratings.worst_of(owners, len(texts))
+        ratings = self._rater.by_heads([window for part in parts for window in part], heads)
+        return {head: one.worst_of(owners, len(texts)) for head, one in ratings.items()}
 
     def known_share(self, text: str) -> float:
         """Share of the text's bytes that lie in tokens the weights have a vector for, longer than a byte."""

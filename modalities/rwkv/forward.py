@@ -3,7 +3,8 @@
 `import torch` costs two seconds and 400 MB, more than a small network's whole work on one item.
 Many tokens at once, a carried state or bfloat16 are what `engine.py` is for.
 
-Legend: T = tokens of all sequences, B = sequences, C = width, F = inner width of the channel mix.
+Legend: T = tokens of all sequences, B = sequences, C = width, F = inner width of the channel mix,
+        L = layers, H = heads, N = head size.
 """
 
 from __future__ import annotations
@@ -25,18 +26,21 @@ VECTORS = ("w0", "a0", "v0", "k_k", "k_a", "r_k", "ln_x.weight", "ln_x.bias")
 
 
 class Forward:
-    """A model of float32 tensors, from the zero state: equal to `RWKV7` within rounding.
+    """A model of float32 tensors: equal to `RWKV7` within rounding.
 
     Args:
         tensors: those of an RWKV-7 model; `emb.weight` only if it takes token ids.
         choose: from head size and F to the steps between the products.
+        start: (L, H, N, N), the state of each layer before every sequence; zeros if not given.
 
     Raises:
         KeyError: a tensor is missing.
         ValueError: one has not the shape that the others ask for.
     """
 
-    def __init__(self, tensors: Tensors, choose: Callable[[int, int], Steps] = best_steps) -> None:
+    def __init__(
+        self, tensors: Tensors, choose: Callable[[int, int], Steps] = best_steps, start: Array | None = None
+    ) -> None:
         heads, head_size = tensors["blocks.0.att.r_k"].shape
         self.width = heads * head_size
         self._embedding = tensors["emb.weight"].reshape(-1, self.width) if "emb.weight" in tensors else None
@@ -44,6 +48,7 @@ class Forward:
         self._after = _norm(tensors, "ln_out", self.width)
         count = 1 + max(int(name.split(".")[1]) for name in tensors if name.startswith("blocks."))
         self._layers = [_Layer.of(tensors, f"blocks.{index}.", self.width) for index in range(count)]
+        self._starts = [None] * count if start is None else list(start.reshape(count, heads, head_size, head_size))
         self._steps = choose(head_size, self._layers[0].up.shape[1])
 
     def __call__(self, inputs: npt.NDArray[Any], offsets: Offsets) -> Array:
@@ -54,8 +59,8 @@ class Forward:
         added = np.zeros(x.shape, np.float32)
         stream = self._steps.add_norm(x.astype(np.float32, order="C"), added, self._before)
         first_value = np.empty_like(stream)
-        for layer in self._layers:
-            added = layer.time_mix(self._steps, stream, added, offsets, first_value)
+        for layer, start in zip(self._layers, self._starts, strict=True):
+            added = layer.time_mix(self._steps, stream, added, offsets, first_value, start)
             added = layer.channel_mix(self._steps, stream, added, offsets)
         return self._steps.add_norm(stream, added, self._after)
 
@@ -102,7 +107,9 @@ class _Layer:
             np.ascontiguousarray(own["ffn.value.weight"].reshape(width, len(up)).T),
         )
 
-    def time_mix(self, steps: Steps, stream: Array, added: Array, offsets: Offsets, first_value: Array) -> Array:
+    def time_mix(
+        self, steps: Steps, stream: Array, added: Array, offsets: Offsets, first_value: Array, start: Array | None
+    ) -> Array:
         """Takes what the layer before added into the stream; returns what the time mix adds, (T, C)."""
         normed = steps.add_norm(stream, added, self.time_norm)
         xr, xw, xk, xv, xa, xg = steps.shift_mix(normed, offsets, self.time_ratios)
@@ -117,7 +124,7 @@ class _Layer:
             value_gate=v[:, -self.value_rank :] @ matrix["v2"] if self.value_rank else None,
             gate=sigmoid(xg @ matrix["g1"]) @ matrix["g2"],
         )
-        result: Array = steps.time_mix(projected, self.vectors, offsets, first_value) @ matrix["output"]
+        result: Array = steps.time_mix(projected, self.vectors, offsets, first_value, start) @ matrix["output"]
         return result
 
     def channel_mix(self, steps: Steps, stream: Array, added: Array, offsets: Offsets) -> Array:

@@ -1,6 +1,6 @@
 """What stands between the matrix products of RWKV-7: in C++, and in NumPy where that is not compiled.
 
-The same kernels as `engine.py` uses, in float32 and from the zero state, for whoever must not wait
+The same kernels as `engine.py` uses, in float32 and all sequences from one state, for whoever must not wait
 for PyTorch to be imported.
 
 Legend: T = tokens of all sequences, B = sequences, C = width, H = heads, N = head size, M = mixtures.
@@ -65,12 +65,15 @@ class Steps(Protocol):
         """(T, C) and ratios (M, C) → (M, T, C): each token mixed with the one before it in its sequence."""
         ...
 
-    def time_mix(self, projected: Projected, vectors: Array, offsets: Offsets, first_value: Array) -> Array:
+    def time_mix(
+        self, projected: Projected, vectors: Array, offsets: Offsets, first_value: Array, start: Array | None = None
+    ) -> Array:
         """The gates, the recurrence, its group norm and the bonus: (T, C).
 
         Args:
             vectors: (8, C): w0, a0, v0, k_k, k_a, r_k and the group norm's weight and bias.
             first_value: (T, C), written by the first layer and read by the others.
+            start: (H, N, N), the state before every sequence; zeros if not given.
         """
         ...
 
@@ -104,10 +107,14 @@ class CompiledSteps:
         self._call("shift_mix", len(before), *normed.shape, offsets, normed, before, len(ratios), ratios, mixed)
         return mixed
 
-    def time_mix(self, projected: Projected, vectors: Array, offsets: Offsets, first_value: Array) -> Array:
+    def time_mix(
+        self, projected: Projected, vectors: Array, offsets: Offsets, first_value: Array, start: Array | None = None
+    ) -> Array:
         p, y = projected, np.empty_like(first_value)
         heads = first_value.shape[1] // HEAD_SIZE
         states = np.zeros((len(offsets) - 1, heads, HEAD_SIZE, HEAD_SIZE), np.float32)
+        if start is not None:
+            states += start
         columns = (p.r, p.k, p.v, p.v.shape[1], p.decay, p.rate, p.value_gate, p.gate, first_value)
         self._call("time_mix_fused", len(states), heads, offsets, *columns, vectors, y, states)
         return y
@@ -142,7 +149,9 @@ class PlainSteps:
         before[offsets[:-1][np.diff(offsets) > 0]] = 0.0
         return (normed + (before - normed) * ratios[:, None]).astype(np.float32, copy=False)
 
-    def time_mix(self, projected: Projected, vectors: Array, offsets: Offsets, first_value: Array) -> Array:
+    def time_mix(
+        self, projected: Projected, vectors: Array, offsets: Offsets, first_value: Array, start: Array | None = None
+    ) -> Array:
         w0, a0, v0, k_k, k_a, r_k, weight, bias = vectors
         r, k, v = projected.r, projected.k, projected.v[:, : len(w0)]
         if projected.value_gate is None:
@@ -155,7 +164,7 @@ class PlainSteps:
         k = k * (1 + (rate - 1) * k_a)
         bonus = self._heads(r * k * r_k).sum(-1, keepdims=True) * self._heads(v)
         r_heads, decay, k, v, rate = (self._heads(one) for one in (r, decay, k, v, rate))
-        y = _recur(r_heads, decay, k, v, -removal, removal * rate, offsets)
+        y = _recur(r_heads, decay, k, v, -removal, removal * rate, offsets, start)
         normed = _normalised(y, 64e-5).reshape(r.shape) * weight + bias
         result: Array = (normed + bonus.reshape(r.shape)) * projected.gate
         return result
@@ -180,11 +189,13 @@ def _normalised(x: Array, epsilon: float) -> Array:
     return result
 
 
-def _recur(r: Array, decay: Array, k: Array, v: Array, a: Array, b: Array, offsets: Offsets) -> Array:
+def _recur(
+    r: Array, decay: Array, k: Array, v: Array, a: Array, b: Array, offsets: Offsets, initial: Array | None
+) -> Array:
     """The recurrence of `naive.py`, (T, H, N) each; the decay is ready to multiply by."""
     y = np.empty_like(v)
     for start, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
-        state = np.zeros((*v.shape[1:], v.shape[2]), np.float32)
+        state = np.zeros((*v.shape[1:], v.shape[2]), np.float32) if initial is None else initial
         for token in range(start, end):
             removed = (state @ a[token, :, :, None]) * b[token, :, None, :]
             state = state * decay[token, :, None, :] + removed + v[token, :, :, None] * k[token, :, None, :]

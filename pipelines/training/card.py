@@ -30,6 +30,8 @@ def write_card(
         "## Figures on validation rows",
         _table(figures),
         "Accuracy of a label is its recall. Down-class: share rated milder than they are / by two levels or more.",
+        "## Calibration, on the rows that epoch and temperature were chosen on",
+        _calibration(metadata["calibration"]),
         "## Limits",
         "\n".join(f"- {limit}" for limit in settings.limits),
     ]
@@ -38,6 +40,14 @@ def write_card(
 
 def _source_line(file: str, head: str, licence: str) -> str:
     return f"- `{file}` → head `{head}`: {licence or 'licence not stated'}"
+
+
+def _calibration(heads: Mapping[str, Mapping[str, float]]) -> str:
+    lines = ["| head | known levels | temperature | ECE before | ECE after |", "|---|---|---|---|---|"]
+    for name, one in heads.items():
+        cells = (name, str(one["rows"]), *(f"{one[key]:.3f}" for key in ("temperature", "before", "after")))
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def _table(figures: Mapping[str, Figures]) -> str:

@@ -1,6 +1,7 @@
 """Labelled rows from JSON lines, as a `Source` describes them.
 
-A missing label is unknown, not harmless: the row is left out. Rows of one group (a film's
+A missing label is unknown, not harmless: that axis of a head learns nothing from the row, and a row
+of which nothing is known is left out. Rows of one group (a film's
 title) stay on one side of every division, so that nothing is chosen on what it was trained on.
 """
 
@@ -19,6 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from capitoline.configs.training import Source
+from capitoline.modalities.losses import UNKNOWN
+from capitoline.modalities.ordinal import HeadShape
 
 
 class Division(StrEnum):
@@ -40,8 +43,20 @@ class Example:
     row: Mapping[str, Any]
     index: int
     """Position in its file, by which arrays that go with it are addressed."""
-    severity: int
+    severities: tuple[int, ...]
+    """(A,) of the axes of its head; -1 is unknown."""
     division: Division
+
+    @property
+    def severity(self) -> int:
+        """Of a head of one axis."""
+        (severity,) = self.severities
+        return severity
+
+    @property
+    def group(self) -> str:
+        """Examples of one group stand on one side of every division."""
+        return group_of(self.row, self.source)
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -49,27 +64,45 @@ class Example:
         return self.source.file, self.source.head, self.index
 
 
-def read_examples(
-    sources: Iterable[Source], data: Path, labels: Sequence[str], selection: float = 0.0
-) -> list[Example]:
-    """Every row of `sources` that has a label, in file order.
+def group_of(row: Mapping[str, Any], source: Source) -> str:
+    """What `source.group` says that the row belongs to, in one spelling."""
+    return str(row.get(source.group) or row["id"]).strip().casefold()
 
-    `selection` is the share of training groups that is held out to choose on.
+
+def read_examples(
+    sources: Iterable[Source],
+    data: Path,
+    labels: Sequence[str],
+    selection: float = 0.0,
+    heads: Mapping[str, HeadShape] | None = None,
+) -> list[Example]:
+    """Every row of `sources`, of split train or val, of which something is known, in file order.
+
+    Args:
+        labels: of the heads that `heads` does not name.
+        selection: share of the training groups that is held out to choose on.
 
     Raises:
         ValueError: a file is missing, a row is not an object with `id` and `split`, or a
-            label is neither on the scale nor mapped onto it.
+            label is neither a level of its head nor mapped onto one.
     """
-    return [example for source in sources for example in _read(source, data, labels, selection)]
+    ordinal, named = HeadShape(tuple(labels)), heads or {}
+    return [
+        example for source in sources for example in _read(source, data, named.get(source.head, ordinal), selection)
+    ]
 
 
-def _read(source: Source, data: Path, labels: Sequence[str], selection: float) -> Iterator[Example]:
+def _read(source: Source, data: Path, head: HeadShape, selection: float) -> Iterator[Example]:
+    unknown_axes = source.axes.keys() - set(head.axes)
+    if unknown_axes:
+        raise ValueError(f"{source.file}: the head {source.head!r} has no axis {', '.join(sorted(unknown_axes))}")
     for index, row in enumerate(_rows(data / source.file)):
-        label = row.get(source.label)
-        if label is None:
+        division = _division(row, source, selection)
+        if division is None or any(str(row.get(name)) != value for name, value in source.where.items()):
             continue
-        severity = _severity(str(label), source, labels)
-        yield Example(str(row["id"]), source, row, index, severity, _division(row, source, selection))
+        severities = _severities(row, source, head)
+        if any(one != UNKNOWN for one in severities):
+            yield Example(str(row["id"]), source, row, index, severities, division)
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -84,21 +117,58 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
             yield row
 
 
-def _severity(label: str, source: Source, labels: Sequence[str]) -> int:
+def _severities(row: Mapping[str, Any], source: Source, head: HeadShape) -> tuple[int, ...]:
+    """(A,), by whichever of `axes`, `listed` and `label` the source uses."""
+    if source.axes:
+        return tuple(_severity(_value(row, source.axes.get(axis, "")), source, head) for axis in head.axes)
+    if source.listed:
+        return _listed(row.get(source.listed), source, head)
+    if not head.is_one_axis:
+        raise ValueError(f"{source.file}: the head {source.head!r} has several axes; give `axes:` or `listed:`")
+    return (_severity(row.get(source.label), source, head),)
+
+
+def _value(row: Mapping[str, Any], column: str) -> Any:
+    """Of a column, or of `column.key` within an object; None where either is missing."""
+    name, _, key = column.partition(".")
+    value = row.get(name)
+    return value.get(key) if key and isinstance(value, dict) else None if key else value
+
+
+def _severity(value: Any, source: Source, head: HeadShape) -> int:
+    if value is None:
+        return UNKNOWN
+    label = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
     name = source.mapping.get(label, label)
-    if name not in labels:
+    if name not in head.levels:
         raise ValueError(f"{source.file}: the label {label!r} is not on the scale; give it a line under `mapping:`")
-    return labels.index(name)
+    return head.levels.index(name)
 
 
-def _division(row: Mapping[str, Any], source: Source, selection: float) -> Division:
+def _listed(value: Any, source: Source, head: HeadShape) -> tuple[int, ...]:
+    if not isinstance(value, list):
+        return (UNKNOWN,) * len(head.axes)
+    present = {source.mapping.get(str(one), str(one)) for one in value}
+    strangers = sorted(present - set(head.axes))
+    if strangers:
+        raise ValueError(f"{source.file}: {strangers[0]!r} is no axis of the head; give it a line under `mapping:`")
+    absent = 0 if source.complete else UNKNOWN
+    return tuple(len(head.levels) - 1 if axis in present else absent for axis in head.axes)
+
+
+def _division(row: Mapping[str, Any], source: Source, selection: float) -> Division | None:
+    """None for a row that is neither to learn from nor to report on."""
     if row["split"] != "train":
-        return Division.VALIDATION
-    group = str(row.get(source.group) or row["id"]).strip().casefold()
-    place = int.from_bytes(hashlib.blake2b(group.encode(), digest_size=8).digest()) / 2**64
-    return Division.SELECTION if place < selection else Division.TRAIN
+        return Division.VALIDATION if row["split"] == "val" else None
+    digest = hashlib.blake2b(group_of(row, source).encode(), digest_size=8).digest()
+    return Division.SELECTION if int.from_bytes(digest) / 2**64 < selection else Division.TRAIN
 
 
 def severities_of(examples: Sequence[Example]) -> npt.NDArray[np.int64]:
-    """(N,) true severities."""
+    """(N,) true severities of examples of a head of one axis."""
     return np.array([one.severity for one in examples], np.int64)
+
+
+def targets_of(examples: Sequence[Example]) -> npt.NDArray[np.int64]:
+    """(N, A) true severities of examples of one head; -1 is unknown."""
+    return np.array([one.severities for one in examples], np.int64)

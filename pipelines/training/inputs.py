@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -40,7 +40,13 @@ class Inputs(Protocol):
     vector: int
     """Width of the vectors; 0 if ids go in."""
 
-    def sequence(self, example: Example, draw: np.random.Generator | None) -> Array: ...
+    def sequence(self, example: Example, draw: np.random.Generator | None) -> Array:
+        """To train on, augmented by `draw`; without one, to choose on."""
+        ...
+
+    def served(self, example: Example) -> list[Array]:
+        """All that an expert would read, of which the most severe part speaks for the example."""
+        ...
 
     def metadata(self) -> dict[str, Any]: ...
 
@@ -48,17 +54,19 @@ class Inputs(Protocol):
 
 
 class TextInputs:
-    """Texts, and tags as text, in tokens of a vocabulary compacted to what the training rows use."""
+    """Texts, and tags as text, in tokens of a vocabulary: of `kept` World ids, or of what the training rows use."""
 
     vector = 0
 
-    def __init__(self, examples: Sequence[Example], settings: Training, data: Path) -> None:
+    def __init__(
+        self, examples: Sequence[Example], settings: Training, data: Path, kept: Sequence[int] | None = None
+    ) -> None:
         self._window, self._forget = settings.window, settings.forget
-        whole = Vocabulary.whole()
-        encoded = [whole.encode(example_text(one)) for one in examples if one.division is Division.TRAIN]
-        counts = Counter(token for tokens in encoded for token in tokens.tolist())
-        self._vocabulary = Vocabulary(sorted(t for t, n in counts.items() if t > BYTES and n >= settings.rarest))
-        self._tokens = {one.key: self._vocabulary.encode(example_text(one)) for one in examples}
+        if kept is None:
+            kept = used_tokens((example_text(one) for one in examples if one.division is Division.TRAIN), settings)
+        self._vocabulary = Vocabulary(kept)
+        texts = {text: self._vocabulary.encode(text) for text in set(map(example_text, examples))}
+        self._tokens = {one.key: texts[example_text(one)] for one in examples}
         self.vocabulary = len(self._vocabulary)
 
     def sequence(self, example: Example, draw: np.random.Generator | None) -> Array:
@@ -70,6 +78,10 @@ class TextInputs:
         kept: Array = part[(draw.random(len(part)) >= self._forget) | (part == BEGIN)]
         return kept
 
+    def served(self, example: Example) -> list[Array]:
+        """Every window of the text."""
+        return [*windows(self._tokens[example.key], self._window)]
+
     def metadata(self) -> dict[str, Any]:
         return {"window": self._window}
 
@@ -77,12 +89,25 @@ class TextInputs:
         return {"vocabulary": self._vocabulary.kept}
 
 
+def used_tokens(texts: Iterable[str], settings: Training) -> list[int]:
+    """World ids, above the bytes, of the tokens that `texts` use often enough."""
+    whole = Vocabulary.whole()
+    counts = Counter(token for text in texts for token in whole.encode(text).tolist())
+    return sorted(token for token, count in counts.items() if token > BYTES and count >= settings.rarest)
+
+
 def example_text(example: Example) -> str:
-    """The text that the head of the example's source reads."""
-    columns = [str(example.row[name]) for name in example.source.columns if example.row.get(name)]
-    if example.source.head != "tags":
-        return " ".join(columns)
-    return tags_text(tag_names(tag for column in columns for tag in column.replace(";", ",").split(",")))
+    """The text that the head of the example's source reads: columns of text, then those of tags."""
+    source = example.source
+    if source.head == "tags":
+        return _tags(example.row, source.columns)
+    text = " ".join(str(example.row[name]) for name in source.columns if example.row.get(name))
+    return f"{text} {_tags(example.row, source.tags)}" if source.tags else text
+
+
+def _tags(row: Mapping[str, Any], columns: Iterable[str]) -> str:
+    found = [str(row[name]).replace(";", ",") for name in columns if row.get(name)]
+    return tags_text(tag_names(tag for column in found for tag in column.split(",")))
 
 
 class ImageInputs:
@@ -90,7 +115,9 @@ class ImageInputs:
 
     vocabulary = 0
 
-    def __init__(self, examples: Sequence[Example], settings: Training, data: Path) -> None:
+    def __init__(
+        self, examples: Sequence[Example], settings: Training, data: Path, kept: Sequence[int] | None = None
+    ) -> None:
         from capitoline.modalities.encoder import ImageEncoder
 
         self._encoder = ImageEncoder()
@@ -108,6 +135,9 @@ class ImageInputs:
             tokens = mirrored(tokens)
         kept: Array = tokens[draw.random(len(tokens)) >= self._forget]
         return kept
+
+    def served(self, example: Example) -> list[Array]:
+        return [self.sequence(example, None)]
 
     def metadata(self) -> dict[str, Any]:
         return {"encoder": self._encoder.name, "encoder_sha256": self._encoder.digest}
@@ -152,7 +182,9 @@ class VideoInputs:
     vocabulary = 0
     vector = 2 * len(CHANNELS)
 
-    def __init__(self, examples: Sequence[Example], settings: Training, data: Path) -> None:
+    def __init__(
+        self, examples: Sequence[Example], settings: Training, data: Path, kept: Sequence[int] | None = None
+    ) -> None:
         self._window, self._forget = settings.window, settings.forget
         self._scores = dict(zip((one.key for one in examples), frame_scores(examples, data), strict=True))
 
@@ -164,6 +196,9 @@ class VideoInputs:
             scores = scores[some_stretch(len(scores), draw)]
             known = hide_channels(draw, self._forget)
         return frame_vectors(scores[spread(len(scores), self._window)], known)
+
+    def served(self, example: Example) -> list[Array]:
+        return [self.sequence(example, None)]
 
     def metadata(self) -> dict[str, Any]:
         return {"window": self._window, "channels": list(CHANNELS)}
@@ -201,7 +236,7 @@ def frame_scores(examples: Sequence[Example], data: Path) -> list[npt.NDArray[np
     return scores
 
 
-INPUTS: dict[str, Callable[[Sequence[Example], Training, Path], Inputs]] = {
+INPUTS: dict[str, Callable[[Sequence[Example], Training, Path, Sequence[int] | None], Inputs]] = {
     "text": TextInputs,
     "image": ImageInputs,
     "video": VideoInputs,

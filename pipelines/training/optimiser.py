@@ -11,20 +11,23 @@ FINAL_SHARE = 0.01
 """Of the peak rate, at the last step."""
 
 
-def make_optimiser(network: nn.Module, rate: float, decay: float) -> AdamW:
-    """Decay only on matrices; `att.w0`, the decay's bias, at twice the rate.
+HEADS = "heads."
+"""What the names of the heads' parameters begin with."""
 
-    Each group carries its `scale` of the rate for `set_rate`.
+
+def make_optimiser(network: nn.Module, rate: float, decay: float, trunk_rate: float = 1.0) -> AdamW:
+    """Decay only on matrices; `att.w0`, the decay's bias, at twice the rate; frozen parameters left out.
+
+    Each group carries its `scale` of the rate for `set_rate`. What is no head's learns at `trunk_rate` of it.
     """
-    groups = [
-        {"params": [], "weight_decay": 0.0, "scale": 1.0},
-        {"params": [], "weight_decay": 0.0, "scale": 2.0},
-        {"params": [], "weight_decay": decay, "scale": 1.0},
-    ]
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
-        matrix = name.endswith(".weight") and parameter.squeeze().ndim >= 2
-        groups[1 if name.endswith("att.w0") else 2 if matrix else 0]["params"].append(parameter)  # type: ignore[attr-defined]
-    return AdamW(groups, lr=rate, betas=(0.9, 0.99), eps=1e-18, fused=True)
+        if parameter.requires_grad:
+            matrix = parameter.squeeze().ndim >= 2 and name.endswith((".weight", ".original", ".a", ".b"))
+            scale = (1.0 if name.startswith(HEADS) else trunk_rate) * (2.0 if name.endswith("att.w0") else 1.0)
+            groups.setdefault((scale, decay if matrix else 0.0), []).append(parameter)
+    listed = [{"params": params, "scale": scale, "weight_decay": one} for (scale, one), params in groups.items()]
+    return AdamW(listed, lr=rate, betas=(0.9, 0.99), eps=1e-18, fused=True)
 
 
 def set_rate(optimiser: AdamW, rate: float) -> None:

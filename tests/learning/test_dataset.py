@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from capitoline.configs.training import Evaluation, Source, Training, load_configuration
+from capitoline.configs.evaluation import Evaluation
+from capitoline.configs.training import Source, Training, load_configuration
 from capitoline.pipelines.training.dataset import Division, read_examples
 
 LABELS = ("PG", "R", "X")

@@ -6,14 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from capitoline.modalities.heads import (
-    OrdinalHead,
-    class_weights,
-    fit_temperature,
-    log_probabilities,
-    ordinal_loss,
-)
-from capitoline.modalities.ordinal import Head, decide, probabilities_of
+from capitoline.modalities.heads import OrdinalHead, class_weights, fit_temperature
+from capitoline.modalities.losses import LINKS, log_probabilities, ordinal_loss
+from capitoline.modalities.ordinal import LINK_OF, Head, HeadShape, decide, probabilities_of
+
+FIVE = HeadShape(("PG", "PG13", "R", "X", "XXX"))
+HARMS = ("hate", "threat", "self-harm")
 
 
 def test_any_logits_give_a_distribution_over_the_labels() -> None:
@@ -36,15 +34,20 @@ def test_without_torch_the_probabilities_are_the_same_for_any_logits() -> None:
     np.testing.assert_allclose(probabilities_of(logits), expected, atol=1e-6)
 
 
-def test_without_torch_a_head_gives_the_same() -> None:
-    head = OrdinalHead(128, 16, 5).eval()
+@pytest.mark.parametrize("loss", LINK_OF)
+@pytest.mark.parametrize(("axes", "levels"), [(("",), 5), (HARMS, 2), (HARMS, 11)])
+def test_without_torch_a_head_gives_the_same(loss: str, axes: tuple[str, ...], levels: int) -> None:
+    shape = HeadShape(tuple(map(str, range(levels))), axes, loss)
+    head = OrdinalHead(128, 16, shape).eval()
     pooled = 3 * torch.randn(7, 128) + 1
     for parameter in head.parameters():
         torch.nn.init.normal_(parameter)
     head.temperature.fill_(1.7)
     logits, features = head(pooled)
-    ours = Head({name: tensor.detach().numpy() for name, tensor in head.state_dict().items()})(pooled.numpy())
-    np.testing.assert_allclose(ours[0], log_probabilities(logits).detach().exp().numpy(), atol=1e-5)
+    assert logits.shape == (7, len(axes), levels - 1)
+    tensors = {name: tensor.detach().numpy() for name, tensor in head.state_dict().items()}
+    ours = Head(tensors, shape)(pooled.numpy())
+    np.testing.assert_allclose(ours[0], LINKS[shape.link](logits).detach().exp().numpy(), atol=1e-5)
     np.testing.assert_allclose(ours[1], features.detach().numpy(), atol=1e-4)
 
 
@@ -87,7 +90,7 @@ def test_balance_makes_rare_labels_count_and_absent_ones_nothing() -> None:
 
 
 def test_a_head_divides_its_logits_by_its_temperature() -> None:
-    head = OrdinalHead(8, 4, 5).eval()
+    head = OrdinalHead(8, 4, FIVE).eval()
     pooled = torch.randn(3, 8)
     before, features = head(pooled)
     head.temperature.fill_(2.0)

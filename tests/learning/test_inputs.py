@@ -57,7 +57,7 @@ def test_a_mirrored_picture_has_its_columns_exchanged() -> None:
 def test_columns_of_tags_become_one_list_and_columns_of_text_one_text() -> None:
     row = {"genres": "Drama, Comedy", "themes": "School;Drama", "country": None}
     columns = ("genres", "themes", "country")
-    tags = Example("a", Source(file="f", head="tags", columns=columns), row, 0, 0, Division.TRAIN)
-    text = Example("a", Source(file="f", columns=columns), row, 0, 0, Division.TRAIN)
+    tags = Example("a", Source(file="f", head="tags", columns=columns), row, 0, (0,), Division.TRAIN)
+    text = Example("a", Source(file="f", columns=columns), row, 0, (0,), Division.TRAIN)
     assert example_text(tags) == "tags: comedy, drama, school"
     assert example_text(text) == "Drama, Comedy School;Drama"

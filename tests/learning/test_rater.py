@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from capitoline.modalities.heads import log_probabilities
+from capitoline.modalities.losses import log_probabilities
 from capitoline.modalities.rater import ELEMENTS_A_RUN, SequenceRater
 from capitoline.modalities.sequence import build_network, pack
 from capitoline.modalities.weights import find_weights, read_metadata, read_weights, write_weights
@@ -34,7 +34,7 @@ def test_it_equals_the_trained_network(name: str, head: str) -> None:
     network = build_network(*read_weights(find_weights(name), name))
     with torch.no_grad():
         logits, features = network.head(head)(network(*pack(sequences)))
-    np.testing.assert_allclose(ratings.probabilities, log_probabilities(logits).exp().numpy(), atol=1e-5)
+    np.testing.assert_allclose(ratings.probabilities, log_probabilities(logits)[:, 0].exp().numpy(), atol=1e-5)
     np.testing.assert_allclose(ratings.features, features.numpy(), atol=1e-4)
 
 

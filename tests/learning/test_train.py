@@ -9,8 +9,8 @@ import torch
 
 from capitoline.modalities.trunk import load_text_rater
 from capitoline.modalities.weights import read_metadata, read_weights
-from capitoline.pipelines import train as program
 from capitoline.pipelines.train import train
+from capitoline.pipelines.training.loop import Loop, Row
 
 
 def test_the_same_seed_gives_the_same_file(tiny: Path, tmp_path: Path) -> None:
@@ -21,16 +21,25 @@ def test_the_same_seed_gives_the_same_file(tiny: Path, tmp_path: Path) -> None:
 def test_an_interrupted_run_ends_as_an_undisturbed_one(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(*arguments: object) -> float:
-        raise KeyboardInterrupt
+    real = Loop._step
 
-    real = program._train_epoch
-    monkeypatch.setattr(program, "_train_epoch", lambda *given: interrupted() if given[-1] == 3 else real(*given))
+    def interrupted(loop: Loop, batch: Row, epoch: int, step: int) -> float:
+        if (epoch, step) == (3, 5):
+            raise KeyboardInterrupt
+        return real(loop, batch, epoch, step)
+
+    monkeypatch.setattr(Loop, "_step", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train(tiny / "tiny.yaml", tmp_path / "run", tiny)
     monkeypatch.undo()
     continued = train(tiny / "tiny.yaml", tmp_path / "run", tiny)
     assert continued.read_bytes() == (tiny / "run" / "tiny.safetensors").read_bytes()
+    assert _losses(tmp_path / "run") == _losses(tiny / "run")
+
+
+def _losses(run: Path) -> list[tuple[float, float]]:
+    lines = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    return [(line["loss"], line["selection_loss"]) for line in lines]
 
 
 def test_another_configuration_does_not_continue_a_run(tiny: Path, tmp_path: Path) -> None:

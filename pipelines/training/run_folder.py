@@ -1,0 +1,63 @@
+"""The folder of a training run: what was asked for, where it ran, how it went, and how to go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from capitoline.configs.training import Training
+from capitoline.pipelines.training.curves import curves
+
+CHECKPOINT = "checkpoint.pt"
+
+
+class RunFolder:
+    """`config.json`, `environment.json`, `metrics.jsonl` (a line an epoch), `curves.svg` and `checkpoint.pt`.
+
+    Raises:
+        ValueError: the folder holds a run of another configuration.
+    """
+
+    def __init__(self, path: Path, settings: Training, fold: tuple[int, int] | None = None) -> None:
+        self.path = path
+        path.mkdir(parents=True, exist_ok=True)
+        config = path / "config.json"
+        text = json.dumps(settings.model_dump(mode="json") | ({"fold": fold} if fold else {}), indent=2)
+        if config.exists() and config.read_text(encoding="utf-8") != text:
+            raise ValueError(f"{path} holds a run of another configuration; give --out another folder")
+        config.write_text(text, encoding="utf-8")
+        (path / "environment.json").write_text(json.dumps(_environment(), indent=2), encoding="utf-8")
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Write the checkpoint under another name first, so that there is always a whole one."""
+        partial = self.path / f"{CHECKPOINT}.partial"
+        torch.save(state, partial)
+        partial.replace(self.path / CHECKPOINT)
+
+    def saved(self) -> dict[str, Any] | None:
+        """The last checkpoint, in main memory."""
+        if not (self.path / CHECKPOINT).exists():
+            return None
+        state: dict[str, Any] = torch.load(self.path / CHECKPOINT, map_location="cpu", weights_only=True)
+        return state
+
+    def log(self, epochs: list[dict[str, Any]]) -> None:
+        """Every epoch so far: lines and curves are written anew, so that no interruption doubles one."""
+        lines = "".join(json.dumps(epoch) + "\n" for epoch in epochs)
+        (self.path / "metrics.jsonl").write_text(lines, encoding="utf-8")
+        (self.path / "curves.svg").write_text(curves(epochs), encoding="utf-8")
+
+
+def _environment() -> dict[str, Any]:
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "machine": platform.machine(),
+        "processors": os.cpu_count(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+    }

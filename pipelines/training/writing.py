@@ -1,0 +1,61 @@
+"""The last step of a training: the weight file and its card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from capitoline.configs.training import Training
+from capitoline.modalities.sequence import RatingNetwork, network_metadata
+from capitoline.modalities.weights import write_weights
+from capitoline.pipelines.training.card import write_card
+from capitoline.pipelines.training.corpus import Rows
+from capitoline.pipelines.training.inputs import Inputs
+from capitoline.pipelines.training.prediction import Calibration
+from capitoline.pipelines.training.report import report
+
+Fold = tuple[int, int]
+"""(k, K): the rows of fold k of K were left out."""
+
+
+def write(
+    path: Path,
+    network: RatingNetwork,
+    rows: Rows,
+    inputs: Inputs,
+    settings: Training,
+    calibration: Mapping[str, Calibration],
+    epochs: int,
+    fold: Fold | None,
+) -> None:
+    """Write the weights, rate the validation rows with that very file, write figures and card.
+
+    The file gets its name last: it is there exactly if the run is done.
+    """
+    tensors = {name: tensor.to(torch.bfloat16) for name, tensor in network.state_dict().items()}
+    tensors |= {name: torch.from_numpy(array) for name, array in inputs.tensors().items()}
+    metadata: dict[str, Any] = {
+        "kind": settings.kind,
+        "labels": settings.labels,
+        "down_cost": settings.down_cost,
+        "seed": settings.seed,
+        "start": settings.start,
+        "tuning": settings.tuning,
+        "epochs": epochs,
+        "sources": [source.model_dump(include={"file", "head", "licence"}) for source in settings.sources],
+        "calibration": {name: asdict(one) for name, one in calibration.items()},
+        **({"fold": list(fold)} if fold else {}),
+        **network_metadata(network),
+        **inputs.metadata(),
+    }
+    partial = path.with_suffix(".partial")
+    write_weights(partial, tensors, metadata)
+    figures = report(partial, settings, rows.validation, inputs)
+    validation = {name: one.as_json() for name, one in figures.items()}
+    write_card(path.with_suffix(".md"), settings, metadata, figures, len(rows.train))
+    write_weights(partial, tensors, metadata | {"validation": validation})
+    partial.replace(path)
