@@ -178,7 +178,16 @@ class MeanSettings(Strict):
     review: Review = Review(margin=0.1)
 
 
-DeciderSettings = Annotated[VoterSettings | MeanSettings, Field(discriminator="kind")]
+class FusionSettings(Strict):
+    """A decider that `capitoline fuse` fitted to the experts of this job, with these very weights."""
+
+    kind: Literal["fusion"] = "fusion"
+    weights: str
+    """Name of shipped weights, or the path of the safetensors file that `capitoline fuse` wrote."""
+    review: Review = Review(margin=0.1)
+
+
+DeciderSettings = Annotated[VoterSettings | MeanSettings | FusionSettings, Field(discriminator="kind")]
 
 
 class Running(Strict):
@@ -222,7 +231,11 @@ class Settings(Strict):
     )
     decider: DeciderSettings = VoterSettings()
     """`kind: voter`, one ballot an expert, with `rule`, `weights` and `review`; or `kind: mean`, the mean of the
-    experts' probabilities, with `review` only (its margin is then 0.1)."""
+    experts' probabilities, with `review` only (its margin is then 0.1); or `kind: fusion`, what `capitoline fuse`
+    fitted, with `weights` and `review`."""
+    shadow: DeciderSettings | None = None
+    """A second decider, configured like `decider`, that decides beside it and changes nothing: its ratings go to
+    columns of their own, and the report says which items it would move."""
     running: Running = Running()
 
     @model_validator(mode="after")

@@ -50,7 +50,9 @@ def inputs_of(features: FeatureSet, frame: Frame, widths: tuple[int, ...]) -> In
     held = {one.name: one.features for one in features.experts}
     arrays = []
     for name, width in zip(frame.names, widths, strict=True):
-        array = held.get(name, np.zeros((len(features), width), np.float32))
+        array = held.get(name)
+        if array is None or not array.size:
+            array = np.zeros((len(features), width), np.float32)
         if array.shape[1] != width:
             raise ValueError(f"{name} was fitted with {width} pre-logits and has {array.shape[1]} now: fit anew")
         arrays.append(array)
@@ -67,12 +69,12 @@ class Mlp:
         self.frame, self.tensors = frame, tensors
         members = sum(name.endswith(".slopes") for name in tensors)
         self._members = [_Member(frame, tensors, f"{member}.") for member in range(members)]
-        self._widths = tuple(tensors[f"samples.{name}"].shape[1] for name in frame.names)
-        self._samples = Inputs(
-            tuple(tensors[f"samples.{name}"] for name in frame.names),
-            tensors["samples_odds"],
-            np.ones(tensors["samples_odds"].shape[:2], np.bool_),
-        )
+        odds = tensors["samples_odds"]
+        read = [tensors[f"0.adapters.{expert}.linear.weight"].shape[1] for expert in range(len(frame.names))]
+        self._widths = tuple(width - odds.shape[2] for width in read)
+        unspoken = np.zeros((len(odds), 0), np.float32)
+        features = tuple(tensors.get(f"samples.{name}", unspoken) for name in frame.names)
+        self._samples = Inputs(features, odds, np.ones(odds.shape[:2], np.bool_))
         self._sample_sums = [member.sums(self._samples) for member in self._members]
 
     def decide(self, features: FeatureSet) -> Decisions:

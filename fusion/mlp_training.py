@@ -189,7 +189,8 @@ def _samples(inputs: Inputs, names: tuple[str, ...], options: Options) -> dict[s
     for expert, name in enumerate(names):
         rows = order[inputs.rated[order, expert]]
         rows = np.resize(rows, options.mlp.samples) if len(rows) else np.zeros(options.mlp.samples, np.int64)
-        arrays[f"samples.{name}"] = inputs.features[expert][rows]
+        if inputs.features[expert].shape[1]:
+            arrays[f"samples.{name}"] = inputs.features[expert][rows]
         odds.append(inputs.odds[rows, expert])
     return {**arrays, "samples_odds": np.stack(odds, axis=1)}
 

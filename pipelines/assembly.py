@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from capitoline.configs.settings import (
-    Decoding,
-    Limits,
-    Settings,
-    VoterSettings,
-)
+from capitoline.configs.settings import DeciderSettings, Decoding, FusionSettings, Limits, Settings, VoterSettings
+from capitoline.fusion.files import read_decider, refuse_other_weights
 from capitoline.fusion.mean import MeanProbability
 from capitoline.fusion.serving import Serving
 from capitoline.modalities.guard import GuardedDecoder
 from capitoline.modalities.limits import DecodeLimits, Sampling
 from capitoline.modalities.schema import Decider, Decoded, Evidence, Modality, RatingScale
 from capitoline.modalities.shielded import absent
+from capitoline.modalities.weights import find_weights, sha256
 from capitoline.pipelines.caution import Cautious
-from capitoline.pipelines.experts import KINDS, build_expert
+from capitoline.pipelines.experts import KINDS, build_expert, weights_digests
 from capitoline.pipelines.graph import ITEMS, Graph, Node, Operator
 from capitoline.pipelines.records import DECODE, Decide
 from capitoline.pipelines.review import Reviewed, ReviewPolicy
@@ -96,12 +93,45 @@ def build_decider(settings: Settings) -> Decider:
     return Reviewed(Cautious(_chosen_decider(settings, scale), len(scale) - 1), scale, policy)
 
 
+def build_shadow(settings: Settings) -> Decider | None:
+    """The decider that decides beside the one that counts; None if none is configured. Raises as `build_decider`."""
+    return None if settings.shadow is None else build_decider(deciding(settings, settings.shadow))
+
+
+def deciding(settings: Settings, decider: DeciderSettings) -> Settings:
+    """`settings` with another decider, and none beside it."""
+    return settings.model_copy(update={"decider": decider, "shadow": None})
+
+
 def _chosen_decider(settings: Settings, scale: RatingScale) -> Decider:
     chosen = settings.decider
     if isinstance(chosen, VoterSettings):
         return Voter(scale, rule(chosen.rule, chosen.weights), chosen.rule)
+    if isinstance(chosen, FusionSettings):
+        return _fitted_decider(chosen.weights, settings, scale)
     return Serving(MeanProbability(), scale)
 
 
+def _fitted_decider(weights: str, settings: Settings, scale: RatingScale) -> Decider:
+    fitted = read_decider(find_weights(weights))
+    if fitted.frame.labels != scale.labels:
+        raise ValueError(
+            f"the decider {weights} was fitted on the scale {' < '.join(fitted.frame.labels)}, the configuration "
+            f"rates on {' < '.join(scale.labels)}: make features on this scale and fit it anew"
+        )
+    refuse_other_weights(fitted.frame, weights_digests(settings))
+    return Serving(fitted, scale)
+
+
+def decider_digests(settings: Settings) -> dict[str, str]:
+    """By the name of the graph's node, the digest of what the decider has learned; empty if nothing.
+
+    Raises:
+        ValueError: weights that are not there.
+    """
+    chosen = settings.decider
+    return {"decide": sha256(find_weights(chosen.weights))} if isinstance(chosen, FusionSettings) else {}
+
+
 def _build_decide(settings: Settings) -> Operator:
-    return Decide(build_decider(settings))
+    return Decide(build_decider(settings), build_shadow(settings))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from capitoline.configs.settings import Settings
 from capitoline.modalities.schema import Item
-from capitoline.pipelines.assembly import build_decider, job_graph, scan_limits
+from capitoline.pipelines.assembly import build_decider, decider_digests, job_graph, scan_limits
 from capitoline.pipelines.batches import Assembler, micro_batches
 from capitoline.pipelines.experts import weights_digests
 from capitoline.pipelines.fingerprint import Fingerprint, differences, fingerprint, read_fingerprint
@@ -82,7 +82,7 @@ class Job:
     def run(self) -> Finished:
         """Rates what is not committed yet."""
         out, items = self._request.out, self._items()
-        weights = weights_digests(self._settings)
+        weights = weights_digests(self._settings) | decider_digests(self._settings)
         build_decider(self._settings)
         # What the user got wrong has been said by now; only from here on is there a folder.
         with locked(out):
