@@ -17,11 +17,12 @@ from capitoline.pipelines.commands.doctor import doctor
 from capitoline.pipelines.commands.evaluate import evaluate
 from capitoline.pipelines.commands.explain import explain
 from capitoline.pipelines.commands.features import features
+from capitoline.pipelines.commands.fuse import fuse
 from capitoline.pipelines.commands.rate import rate
 from capitoline.pipelines.commands.settings import settings
 from capitoline.pipelines.commands.train import train
 
-COMMANDS = (rate, explain, doctor, settings, train, evaluate, features)
+COMMANDS = (rate, explain, doctor, settings, train, evaluate, features, fuse)
 """In the order of `--help`."""
 
 app = typer.Typer(
