@@ -36,7 +36,7 @@ class Reason(Strict):
 
     column: str
     weight: float = Field(gt=0)
-    """Of a token's loss, against an example's."""
+    """Of the mean loss of its tokens, against the loss of the label."""
 
 
 class Source(Strict):

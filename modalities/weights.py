@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,8 +24,11 @@ SHIPPED = Path(__file__).parent / "shipped"
 METADATA_KEY = "capitoline"
 """The key of the safetensors header under which our JSON lies."""
 
-STORED = {"BF16": "<u2", "F16": "<f2", "F32": "<f4", "I32": "<i4", "I64": "<i8"}
+STORED = {"BF16": "<u2", "F16": "<f2", "F32": "<f4", "I8": "<i1", "I32": "<i4", "I64": "<i8"}
 """NumPy's names of the types that weight files hold; it has none for bfloat16."""
+
+SCALE = "_scale"
+"""Of an int8 matrix `x`, the tensor `x_scale` has what each row is to be multiplied by."""
 
 
 def find_weights(name: str) -> Path:
@@ -85,7 +88,10 @@ def read_weights(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
     """
     from safetensors.torch import load_file
 
-    return load_file(path), _metadata_of_kind(path, kind)
+    metadata, tensors = _metadata_of_kind(path, kind), load_file(path)
+    for name in _scaled(tensors):
+        tensors[name] = tensors[name].float() * tensors.pop(name + SCALE)[:, None]
+    return tensors, metadata
 
 
 def read_arrays(path: Path, kind: str) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
@@ -93,8 +99,24 @@ def read_arrays(path: Path, kind: str) -> tuple[dict[str, npt.NDArray[Any]], dic
     from safetensors import deserialize
 
     metadata = _metadata_of_kind(path, kind)
-    tensors = deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
-    return {name: _array(tensor) for name, tensor in tensors}, metadata
+    stored = deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
+    tensors = {name: _array(tensor) for name, tensor in stored}
+    for name in _scaled(tensors):
+        tensors[name] = tensors[name] * tensors.pop(name + SCALE)[:, None]
+    return tensors, metadata
+
+
+def _scaled(names: Collection[str]) -> list[str]:
+    """Of all tensors' names, those of the int8 matrices."""
+    return [name for name in names if name + SCALE in names]
+
+
+def quantised(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """(V, C) → int8 (V, C) and the scale of each row (V,) float32; no element is off by more than half a scale."""
+    import torch
+
+    scale = matrix.float().abs().amax(1).clamp(min=1e-12) / 127
+    return (matrix.float() / scale[:, None]).round().to(torch.int8), scale
 
 
 def _array(tensor: Mapping[str, Any]) -> npt.NDArray[Any]:

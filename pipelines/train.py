@@ -12,7 +12,8 @@ at once, at the end, to be reported.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -20,59 +21,64 @@ import torch
 from capitoline.configs.training import Training, load_configuration
 from capitoline.modalities.sequence import RatingNetwork
 from capitoline.pipelines.training.corpus import Rows, head_shapes_of, read_rows, targets
+from capitoline.pipelines.training.folded import WHOLE, fold_folder, without_fold, write_folds
 from capitoline.pipelines.training.inputs import INPUTS, Inputs
 from capitoline.pipelines.training.loop import Loop
-from capitoline.pipelines.training.peers import Peers
+from capitoline.pipelines.training.peers import ALONE, Peers
 from capitoline.pipelines.training.prediction import calibrate
 from capitoline.pipelines.training.run_folder import RunFolder
 from capitoline.pipelines.training.starts import Start, read_start, shape_of
 from capitoline.pipelines.training.tuning import finish, prepare
 from capitoline.pipelines.training.writing import Fold, write
 
-ALONE = Peers()
+Run = Callable[[Rows, RunFolder, Fold | None], Path]
+"""(divided rows, the run's folder, the fold that is left out) → the weights written there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Material:
-    """What the runs of one configuration share: the rows, encoded, and where the network starts."""
+def train(config_path: Path, out: Path, data: Path, folds: int = 0, peers: Peers = ALONE) -> Path:
+    """Train what `config_path` describes on files under `data`; the path of the weights that learned from all rows.
 
-    rows: Rows
-    inputs: Inputs
-    start: Start
-
-
-def train(config_path: Path, out: Path, data: Path, peers: Peers = ALONE) -> Path:
-    """Train what `config_path` describes on files under `data`; the path of the weights in `out`.
-
-    A run that was interrupted in `out` is continued.
+    A run that was interrupted in `out` is continued. With `folds`, `out` holds that run in `whole` and one
+    for each fold that leaves its rows out; those that are done are not done again.
 
     Raises:
         ValueError: the configuration or the data cannot be read, or `out` holds another run.
     """
     settings = load_configuration(config_path, Training)
-    folder = RunFolder(out, settings)
-    return run(gather(settings, data), settings, folder, peers)
+    whole = RunFolder(out / WHOLE if folds else out, settings)
+    rows = read_rows(settings, data)
+    run = _runner(settings, rows, data, peers)
+    if not folds:
+        return run(rows, whole, None)
+    weights = []
+    for fold in range(folds):
+        folder = RunFolder(fold_folder(out, fold), settings, (fold, folds))
+        weights.append(run(without_fold(rows, fold, folds), folder, (fold, folds)))
+    path = run(rows, whole, None)
+    if peers.leads:
+        write_folds(out, weights, settings)
+    return path
 
 
-def gather(settings: Training, data: Path) -> Material:
-    """Rows and start of `settings`, with every input encoded once.
+def _runner(settings: Training, rows: Rows, data: Path, peers: Peers) -> Run:
+    """What trains on any part of `rows`: every input is encoded once, here, however many runs follow."""
+    if settings.model != "rwkv":
+        from capitoline.pipelines.training.baselines import fit_baseline
 
-    Raises:
-        ValueError: the data or the start cannot be read.
-    """
-    rows, start = read_rows(settings, data), read_start(settings)
-    return Material(rows, INPUTS[settings.kind](rows.all, settings, data, start.kept), start)
+        return lambda part, folder, fold: fit_baseline(settings, part, folder)
+    start = read_start(settings)
+    inputs = INPUTS[settings.kind](rows.all, settings, data, start.kept)
+    return partial(_run, settings, start, inputs, peers)
 
 
-def run(
-    material: Material, settings: Training, folder: RunFolder, peers: Peers = ALONE, fold: Fold | None = None
+def _run(
+    settings: Training, start: Start, inputs: Inputs, peers: Peers, rows: Rows, folder: RunFolder, fold: Fold | None
 ) -> Path:
-    """One training on `material.rows`; the path of the weights, which are there already if it was done before."""
+    """One training on `rows`; the path of the weights, which are there already if it was done before."""
     path = folder.path / f"{settings.name}.safetensors"
     if path.exists():
         return path
-    rows, inputs = material.rows, material.inputs
-    network = build(material, settings)
+    network = _build(settings, start, inputs)
     taught = targets(rows.train, head_shapes_of(settings), settings.balance)
     epochs = Loop(network, rows, inputs, taught, settings, folder, peers).run()
     finish(network)
@@ -82,12 +88,11 @@ def run(
     return path
 
 
-def build(material: Material, settings: Training) -> RatingNetwork:
+def _build(settings: Training, start: Start, inputs: Inputs) -> RatingNetwork:
     """The network before its first step, on the fastest device there is."""
     torch.manual_seed(settings.seed)
-    inputs = material.inputs
-    shape = shape_of(settings, material.start, inputs.vocabulary, inputs.vector)
+    shape = shape_of(settings, start, inputs.vocabulary, inputs.vector)
     network = RatingNetwork(shape, head_shapes_of(settings), settings.network.dropout)
-    material.start.load(network, inputs.tensors().get("vocabulary"))
+    start.load(network, inputs.tensors().get("vocabulary"))
     prepare(network, settings)
     return network.to("cuda" if torch.cuda.is_available() else "cpu")

@@ -14,13 +14,25 @@ def train(
     config: Annotated[Path, typer.Argument(help="YAML of a training, such as configs/train/text.yaml.", exists=True)],
     out: Annotated[Path, typer.Option(help="Folder of the run; the same command continues an interrupted one.")],
     data: Data = Path("../shared/data"),
+    folds: Annotated[
+        int, typer.Option(min=0, help="Also train so many weights that each leave out a part of the groups.")
+    ] = 0,
+    workers: Annotated[int, typer.Option(min=1, help="Processes (or GPUs) that share each batch, on Ray.")] = 1,
+    address: Annotated[str, typer.Option(help="Ray to train on; without one, a Ray of our own.")] = "",
 ) -> None:
     """Train an expert's weights and write them with their card.
 
     capitoline train configs/train/text.yaml --out runs/text
     """
-    from capitoline.pipelines.train import train
-
     with told_plainly():
-        weights = train(config, out, data)
+        if folds == 1:
+            raise ValueError("one fold would leave nothing to learn from; give --folds 2 or more")
+        if workers > 1 or address:
+            from capitoline.pipelines.training.distributed import train_together
+
+            weights = train_together(config, out, data, folds, workers, address)
+        else:
+            from capitoline.pipelines.train import train as train_alone
+
+            weights = train_alone(config, out, data, folds)
     typer.echo(f"weights: {weights}")

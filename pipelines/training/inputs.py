@@ -48,6 +48,10 @@ class Inputs(Protocol):
         """All that an expert would read, of which the most severe part speaks for the example."""
         ...
 
+    def reason(self, example: Example) -> Array | None:
+        """Token ids of why the example has its label, if that is known and to be learned."""
+        ...
+
     def metadata(self) -> dict[str, Any]: ...
 
     def tensors(self) -> dict[str, Array]: ...
@@ -67,6 +71,7 @@ class TextInputs:
         self._vocabulary = Vocabulary(kept)
         texts = {text: self._vocabulary.encode(text) for text in set(map(example_text, examples))}
         self._tokens = {one.key: texts[example_text(one)] for one in examples}
+        self._reasons = {one.key: self._vocabulary.encode(why) for one in examples if (why := _reason(one))}
         self.vocabulary = len(self._vocabulary)
 
     def sequence(self, example: Example, draw: np.random.Generator | None) -> Array:
@@ -81,6 +86,9 @@ class TextInputs:
     def served(self, example: Example) -> list[Array]:
         """Every window of the text."""
         return [*windows(self._tokens[example.key], self._window)]
+
+    def reason(self, example: Example) -> Array | None:
+        return self._reasons.get(example.key)
 
     def metadata(self) -> dict[str, Any]:
         return {"window": self._window}
@@ -103,6 +111,11 @@ def example_text(example: Example) -> str:
         return _tags(example.row, source.columns)
     text = " ".join(str(example.row[name]) for name in source.columns if example.row.get(name))
     return f"{text} {_tags(example.row, source.tags)}" if source.tags else text
+
+
+def _reason(example: Example) -> str:
+    reason = example.source.reason
+    return str(example.row.get(reason.column) or "") if reason else ""
 
 
 def _tags(row: Mapping[str, Any], columns: Iterable[str]) -> str:
@@ -138,6 +151,9 @@ class ImageInputs:
 
     def served(self, example: Example) -> list[Array]:
         return [self.sequence(example, None)]
+
+    def reason(self, example: Example) -> Array | None:
+        return None
 
     def metadata(self) -> dict[str, Any]:
         return {"encoder": self._encoder.name, "encoder_sha256": self._encoder.digest}
@@ -199,6 +215,9 @@ class VideoInputs:
 
     def served(self, example: Example) -> list[Array]:
         return [self.sequence(example, None)]
+
+    def reason(self, example: Example) -> Array | None:
+        return None
 
     def metadata(self) -> dict[str, Any]:
         return {"window": self._window, "channels": list(CHANNELS)}

@@ -25,7 +25,9 @@ from capitoline.pipelines.training.inputs import Inputs
 from capitoline.pipelines.training.optimiser import cosine, make_optimiser, set_rate
 from capitoline.pipelines.training.peers import Peers
 from capitoline.pipelines.training.prediction import selection_losses
+from capitoline.pipelines.training.reasons import append, reason_loss
 from capitoline.pipelines.training.run_folder import RunFolder
+from capitoline.pipelines.training.tuning import REASONS
 
 Row = npt.NDArray[np.int64]
 
@@ -131,10 +133,22 @@ class Loop:
     def _loss(self, batch: Row, sequences: Sequence[npt.NDArray[Any]]) -> Tensor:
         """This process's part of the batch's loss."""
         own = slice(self._peers.rank, None, self._peers.size)
-        inputs, offsets = (one.to(self._device) for one in pack(sequences[own]))
+        if not hasattr(self._network, REASONS):
+            hidden, offsets = self._hidden(sequences[own])
+            return self._heads_loss(pool(hidden, offsets), batch)
+        examples = [self._rows.train[row] for row in batch[own]]
+        weights = [one.source.reason.weight if one.source.reason else 0.0 for one in examples]
+        said = append(sequences[own], [self._inputs.reason(one) for one in examples], weights)
+        hidden, _ = self._hidden(said.sequences)
+        pooled = pool(hidden[said.texts.to(self._device)], said.text_offsets.to(self._device))
+        reasons = reason_loss(getattr(self._network, REASONS), hidden, said) / len(batch)
+        return self._heads_loss(pooled, batch) + reasons
+
+    def _hidden(self, sequences: Sequence[npt.NDArray[Any]]) -> tuple[Tensor, Tensor]:
+        """(T, C) and the offsets (B+1,)."""
+        inputs, offsets = (one.to(self._device) for one in pack(sequences))
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._settings.half):
-            hidden = self._network.hidden(inputs, offsets)
-        return self._heads_loss(pool(hidden, offsets), batch)
+            return self._network.hidden(inputs, offsets), offsets
 
     def _heads_loss(self, pooled: Tensor, batch: Row) -> Tensor:
         """Of each head the weighted mean over the batch's known levels, by the head's share of the batch."""

@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from capitoline.configs.training import Training
 from capitoline.modalities.sequence import RatingNetwork, network_metadata
-from capitoline.modalities.weights import write_weights
+from capitoline.modalities.weights import SCALE, quantised, write_weights
 from capitoline.pipelines.training.card import write_card
 from capitoline.pipelines.training.corpus import Rows
 from capitoline.pipelines.training.inputs import Inputs
 from capitoline.pipelines.training.prediction import Calibration
 from capitoline.pipelines.training.report import report
+from capitoline.pipelines.training.starts import EMBEDDING
 
 Fold = tuple[int, int]
 """(k, K): the rows of fold k of K were left out."""
@@ -36,7 +38,7 @@ def write(
 
     The file gets its name last: it is there exactly if the run is done.
     """
-    tensors = {name: tensor.to(torch.bfloat16) for name, tensor in network.state_dict().items()}
+    tensors = _tensors(network, settings.embedding)
     tensors |= {name: torch.from_numpy(array) for name, array in inputs.tensors().items()}
     metadata: dict[str, Any] = {
         "kind": settings.kind,
@@ -46,6 +48,7 @@ def write(
         "start": settings.start,
         "tuning": settings.tuning,
         "epochs": epochs,
+        "embedding": settings.embedding,
         "sources": [source.model_dump(include={"file", "head", "licence"}) for source in settings.sources],
         "calibration": {name: asdict(one) for name, one in calibration.items()},
         **({"fold": list(fold)} if fold else {}),
@@ -59,3 +62,12 @@ def write(
     write_card(path.with_suffix(".md"), settings, metadata, figures, len(rows.train))
     write_weights(partial, tensors, metadata | {"validation": validation})
     partial.replace(path)
+
+
+def _tensors(network: RatingNetwork, embedding: str) -> dict[str, Tensor]:
+    """As they are stored: bfloat16, the table of tokens perhaps in int8."""
+    tensors = network.state_dict()
+    halves = {name: tensor.to(torch.bfloat16) for name, tensor in tensors.items()}
+    if embedding == "int8" and EMBEDDING in tensors:
+        halves[EMBEDDING], halves[EMBEDDING + SCALE] = quantised(tensors[EMBEDDING])
+    return halves
