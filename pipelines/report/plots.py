@@ -55,22 +55,22 @@ def colours(count: int) -> list[str]:
 
 def bar_chart(title: str, bars: Sequence[Bar], width: int = 520) -> Markup:
     """Horizontal bars on one scale, labels to the left and notes at their ends."""
-    left = _label_width([bar.label for bar in bars])
-    right = max((_text_width(bar.note) for bar in bars), default=0) + 8
+    left = label_width([bar.label for bar in bars])
+    right = max((text_width(bar.note) for bar in bars), default=0) + 8
     longest = max((sum(segment.value for segment in bar.segments) for bar in bars), default=0) or 1
     scale = max(width - left - right, 60) / longest
     rows = [_bar(bar, index * ROW, left, scale) for index, bar in enumerate(bars)]
     description = "; ".join(f"{bar.label}: {bar.note}" for bar in bars)
-    return _figure(title, description, width, len(bars) * ROW + 4, *rows)
+    return figure(title, description, width, len(bars) * ROW + 4, *rows)
 
 
 def heat_map(title: str, rows: Sequence[str], columns: Sequence[str], cells: Sequence[Sequence[Cell]]) -> Markup:
     """A grid of shaded fields with their numbers. `cells` is indexed by row, then column."""
-    left, field, height = _label_width(rows), 74, 34
-    heads = [_label(name, left + (index + 0.5) * field, 16, "middle", 10) for index, name in enumerate(columns)]
+    left, field, height = label_width(rows), 74, 34
+    heads = [label(name, left + (index + 0.5) * field, 16, "middle", 10) for index, name in enumerate(columns)]
     body = [
         join(
-            _label(name, left - 8, 24 + (row + 0.6) * height, "end"),
+            label(name, left - 8, 24 + (row + 0.6) * height, "end"),
             *(
                 _field(cell, left + column * field, 24 + row * height, field, height)
                 for column, cell in enumerate(cells[row])
@@ -79,15 +79,29 @@ def heat_map(title: str, rows: Sequence[str], columns: Sequence[str], cells: Seq
         for row, name in enumerate(rows)
     ]
     words = "; ".join(cell.words for line in cells for cell in line if cell.words)
-    return _figure(title, words, left + len(columns) * field + 2, 26 + len(rows) * height, *heads, *body)
+    return figure(title, words, left + len(columns) * field + 2, 26 + len(rows) * height, *heads, *body)
 
 
 def reliability_diagram(title: str, points: Sequence[tuple[float, float, int]]) -> Markup:
     """How often a probability comes true: (stated, found, items) each a disc whose area grows with its items."""
     side, left, top = 240, 44, 10
     most = max((items for _, _, items in points), default=1)
-    edge = {"x1": left, "y1": top + side, "x2": left + side, "y2": top, "stroke": "currentColor", "opacity": 0.4}
-    frame = {"x": left, "y": top, "width": side, "height": side, "stroke": "currentColor", "stroke_opacity": 0.25}
+    edge: dict[str, str | float] = {
+        "x1": left,
+        "y1": top + side,
+        "x2": left + side,
+        "y2": top,
+        "stroke": "currentColor",
+        "opacity": 0.4,
+    }
+    frame: dict[str, str | float] = {
+        "x": left,
+        "y": top,
+        "width": side,
+        "height": side,
+        "stroke": "currentColor",
+        "stroke_opacity": 0.25,
+    }
     marks = [
         element(
             "circle",
@@ -102,14 +116,14 @@ def reliability_diagram(title: str, points: Sequence[tuple[float, float, int]]) 
     ]
     ticks = [
         join(
-            _label(f"{value:g}", left + value * side, top + side + 18, "middle"),
-            _label(f"{value:g}", left - 8, top + (1 - value) * side + 5, "end"),
+            label(f"{value:g}", left + value * side, top + side + 18, "middle"),
+            label(f"{value:g}", left - 8, top + (1 - value) * side + 5, "end"),
         )
         for value in (0.0, 0.5, 1.0)
     ]
     axes = join(element("rect", fill="none", **frame), element("line", stroke_dasharray="4 4", **edge), *ticks)
     words = "; ".join(f"stated {stated:.2f}: found {found:.2f} of {items:,}" for stated, found, items in points)
-    return _figure(title, words, left + side + 14, top + side + 26, axes, *marks)
+    return figure(title, words, left + side + 14, top + side + 26, axes, *marks)
 
 
 def strip(title: str, segments: Sequence[Segment]) -> Markup:
@@ -117,7 +131,7 @@ def strip(title: str, segments: Sequence[Segment]) -> Markup:
     scale = 100 / (sum(segment.value for segment in segments) or 1)
     description = ", ".join(f"{segment.name} {segment.value:.2f}" for segment in segments)
     stretch = {"class_": "strip", "preserveAspectRatio": "none"}
-    return _figure(title, description, 100, 10, _segments(segments, 0, 0, scale, 10), **stretch)
+    return figure(title, description, 100, 10, _segments(segments, 0, 0, scale, 10), **stretch)
 
 
 def swatch(colour: str) -> Markup:
@@ -129,7 +143,7 @@ def swatch(colour: str) -> Markup:
 def _bar(bar: Bar, top: float, left: float, scale: float) -> Markup:
     end = left + sum(segment.value for segment in bar.segments) * scale
     return join(
-        _label(bar.label, left - 8, top + 17, "end"),
+        label(bar.label, left - 8, top + 17, "end"),
         _segments(bar.segments, left, top + 4, scale, ROW - 8),
         element("text", bar.note, x=round(end + 6, 1), y=top + 17, class_="number"),
     )
@@ -157,20 +171,23 @@ def _field(cell: Cell, left: float, top: float, width: float, height: float) -> 
     )
 
 
-def _label(name: str, x: float, y: float, anchor: str, length: int = LABEL_CHARACTERS) -> Markup:
+def label(name: str, x: float, y: float, anchor: str, length: int = LABEL_CHARACTERS) -> Markup:
+    """Text at a place; a long name is cut, and whole on hovering."""
     short = one_line(name, length)
     return element("text", element("title", name), short, x=round(x, 1), y=round(y, 1), text_anchor=anchor)
 
 
-def _label_width(labels: Sequence[str]) -> float:
-    return round(max((_text_width(label[:LABEL_CHARACTERS]) for label in labels), default=0) + 14)
+def label_width(labels: Sequence[str]) -> float:
+    """Pixels that the longest of the labels takes, as cut, with a gap."""
+    return round(max((text_width(label[:LABEL_CHARACTERS]) for label in labels), default=0) + 14)
 
 
-def _text_width(text: str) -> float:
+def text_width(text: str) -> float:
     return sum(CAPITAL if character.isupper() else CHARACTER for character in text)
 
 
-def _figure(title: str, description: str, width: float, height: float, *children: Markup, **attributes: str) -> Markup:
+def figure(title: str, description: str, width: float, height: float, *children: Markup, **attributes: str) -> Markup:
+    """An SVG with its title, and its numbers in words for those who do not see it."""
     return element(
         "svg",
         element("title", title),

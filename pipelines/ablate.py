@@ -1,0 +1,172 @@
+"""Which strategy, which experts and which cost to run: from stored features to one answer, with honest intervals.
+
+Everything is fitted on the split `train`, whose evidence comes from experts that had not seen it,
+and chosen on `val`. Only then, once, are a few candidates looked at on `test`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from capitoline.configs.ablation import Ablation
+from capitoline.fusion.options import Options
+from capitoline.modalities.decisions import ArrayDecider
+from capitoline.modalities.feature_set import UNKNOWN, FeatureSet
+from capitoline.pipelines.ablation.attribution import leave_one_out, shapley
+from capitoline.pipelines.ablation.comparison import report
+from capitoline.pipelines.ablation.final import best_of, finalists, pairs, roles
+from capitoline.pipelines.ablation.findings import Attribution, Curve, CurvePoint, Findings, Split
+from capitoline.pipelines.ablation.fitting import Strategy, Task, share_of_groups
+from capitoline.pipelines.ablation.grid import VOTES, Candidate, Fit, candidates, subsets
+from capitoline.pipelines.ablation.outcomes import Combination, outcome
+from capitoline.pipelines.ablation.resampling import Interval, draw, percentile_interval, resample
+from capitoline.pipelines.ablation.robustness import CLEAN, applied, conditions
+from capitoline.pipelines.ablation.significance import holm, mcnemar
+from capitoline.pipelines.ablation.standings import Standing, select, standings
+from capitoline.pipelines.ablation.trial import Trial, trial
+
+SEED = 7
+"""Of faults and of the bootstrap's draws: the same features give the same page."""
+
+SPLITS = ("train", "val", "test")
+
+Strategies = Mapping[str, Strategy]
+
+
+@dataclass(frozen=True, slots=True)
+class Ablated:
+    findings: Findings
+    winner: ArrayDecider
+    """The chosen strategy, fitted from its best seed."""
+    margin: float
+    """Under which its items go to a person."""
+
+
+def ablate(settings: Ablation, features: FeatureSet, strategies: Strategies, options: Options, title: str) -> Ablated:
+    """Compares every combination that `settings` name.
+
+    Raises:
+        ValueError: a split or an expert is missing, or the features are not fit to train a fusion on.
+    """
+    begin = time.perf_counter()
+    rows = splits_of(features.only(settings.experts) if settings.experts else features)
+    experts = tuple(one.name for one in rows["val"].experts)
+    compared = candidates(settings.strategies, experts, settings.down_costs, settings.reviews)
+    review = settings.selection.review
+    tried = trial(_task(settings, rows, strategies, options), compared, _curve_fits(settings, experts), settings.seeds)
+    measured = tried.measured(tried.combinations(compared, review))
+    seconds = {one.name: float(one.seconds.mean()) for one in rows["val"].experts}
+    ranked = standings(measured, seconds)
+    decided = time.perf_counter() - begin
+
+    chosen = select(ranked, review, settings.selection.down_slack)
+    baseline = best_of(ranked, settings.baseline, review, experts)
+    reported = finalists(roles(ranked, chosen, baseline, experts, settings.report), ranked, tried, rows["test"])
+    findings = Findings(
+        title=title,
+        labels=features.labels,
+        experts=experts,
+        splits={name: Split(name, len(one), len(set(one.groups.tolist()))) for name, one in rows.items()},
+        seconds=seconds,
+        wall_seconds=decided,
+        review=review,
+        down_slack=settings.selection.down_slack,
+        noise=settings.noise,
+        measured=tuple(measured),
+        ranked=tuple(ranked),
+        differences=_differences(ranked, baseline, tried, rows["val"], settings.draws),
+        chosen=chosen,
+        baseline=baseline,
+        test=report(reported, pairs(reported), "test", rows["test"].groups, settings.draws, SEED),
+        attribution=_attribution(ranked, chosen, experts),
+        curve=_curve(settings, ranked, tried, rows["train"], experts),
+    )
+    best = chosen.candidate, chosen.best_seed
+    return Ablated(findings, tried.decider(*best), tried.margin(*best))
+
+
+def splits_of(features: FeatureSet) -> dict[str, FeatureSet]:
+    """The labelled rows of each split.
+
+    Raises:
+        ValueError: a split has none.
+    """
+    labelled = features.at(np.flatnonzero(features.truth != UNKNOWN))
+    rows = {name: labelled.of_split(name) for name in SPLITS}
+    if missing := [name for name, one in rows.items() if not len(one)]:
+        raise ValueError(
+            f"the features have no labelled rows of the split {' and '.join(missing)}: an ablation fits on `train`, "
+            "chooses on `val` and reports once on `test`"
+        )
+    return rows
+
+
+def _task(settings: Ablation, rows: Mapping[str, FeatureSet], strategies: Strategies, options: Options) -> Task:
+    # One level of cost for the fits: what decides by cost decides at each of them from the same fit.
+    experts = tuple(one.name for one in rows["val"].experts)
+    faulty = {one: applied(one, rows["val"], settings.noise, SEED) for one in conditions(experts)}
+    return Task(strategies, replace(options, down_cost=1.0), rows["train"], faulty)
+
+
+def _differences(
+    ranked: Sequence[Standing], baseline: Standing, tried: Trial, rows: FeatureSet, draws: int
+) -> dict[Candidate, Interval]:
+    """Of every candidate that reviews as much as the baseline; intervals one by one, p corrected for all."""
+    compared = [baseline, *(one for one in ranked if one.candidate.review == baseline.candidate.review)]
+    outcomes = [tried.outcomes(one.candidate) for one in compared]
+    every = [one for some in outcomes for one in some]
+    members = np.split(np.arange(len(every)), np.cumsum([len(some) for some in outcomes])[:-1])
+    severities, counted = np.stack([one.severities for one in every]), np.stack([one.automatic for one in every])
+    resampled = resample(rows.truth, severities, counted, *draw(rows.groups, draws, SEED))
+    kappa = resampled.mean_over([one.tolist() for one in members]).kappa
+    served = [tried.outcome(Combination(one.candidate, one.best_seed)) for one in compared]
+    mistakes = [(one.severities != one.truth) & one.automatic for one in served]
+    corrected = holm([mcnemar(one, mistakes[0]) for one in mistakes[1:]])
+    intervals = [percentile_interval(kappa[:, index] - kappa[:, 0], 0.95) for index in range(1, len(compared))]
+    return {
+        one.candidate: replace(interval, p=p)
+        for one, interval, p in zip(compared[1:], intervals, corrected, strict=True)
+    }
+
+
+def _attribution(ranked: Sequence[Standing], chosen: Standing, experts: tuple[str, ...]) -> Attribution:
+    """Of the chosen strategy at its cost; a vote of one expert stands under the first vote only."""
+    strategy, cost = chosen.candidate.strategy, chosen.candidate.down_cost
+    values = {frozenset[str](): 0.0}
+    for one in reversed(ranked):
+        candidate = one.candidate
+        alike = candidate.strategy == strategy or (
+            strategy in VOTES and candidate.strategy in VOTES and len(candidate.experts) == 1
+        )
+        if alike and candidate.down_cost == cost and candidate.review == chosen.candidate.review:
+            values[frozenset(candidate.experts)] = one.kappa
+    assert len(values) == len(subsets(experts)) + 1
+    return Attribution(strategy, cost, values[frozenset(experts)], leave_one_out(values), shapley(values))
+
+
+def _curve_fits(settings: Ablation, experts: tuple[str, ...]) -> list[Fit]:
+    if settings.curve is None:
+        return []
+    strategy = settings.curve.strategy
+    return [Fit(strategy, experts, seed, share) for share in settings.curve.shares for seed in settings.seeds]
+
+
+def _curve(
+    settings: Ablation, ranked: Sequence[Standing], tried: Trial, train: FeatureSet, experts: tuple[str, ...]
+) -> Curve | None:
+    """At the cost that serves the strategy best when it is fitted to everything."""
+    if settings.curve is None:
+        return None
+    strategy = settings.curve.strategy
+    candidate = best_of(ranked, strategy, settings.selection.review, experts).candidate
+    points = []
+    for share in settings.curve.shares:
+        fitted = [tried.fitted[Fit(strategy, experts, seed, share)] for seed in settings.seeds]
+        outcomes = [outcome(Combination(candidate), tried.rows[CLEAN].truth, one.decisions[CLEAN]) for one in fitted]
+        kappas = tuple(one.figures().kappa for one in outcomes)
+        points.append(CurvePoint(len(share_of_groups(train, share)), kappas))
+    return Curve(strategy, tuple(points))
