@@ -87,8 +87,8 @@ def running(folder: Path, scenario: Row) -> Iterator[Server]:
 def configure(rows: list[Row], tmp_path: Path) -> Configure:
     """Writes a configuration beside a manifest of `rows`: `configure(url, policy="keep", endpoint={…})`."""
 
-    def configure(url: str, /, rows: list[Row] = rows, endpoint: Row | None = None, **changed: Any) -> Path:
-        (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    def configure(url: str, /, table: list[Row] = rows, endpoint: Row | None = None, **changed: Any) -> Path:
+        (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in table), encoding="utf-8")
         settings = {
             "name": "answers",
             "purpose": "A test.",
