@@ -98,7 +98,7 @@ class Endpoint(Strict):
     def _plain(cls, url: str) -> str:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError(f"the endpoint is given as https://host/v1, not {url!r}")
+            raise ValueError("the endpoint is given as https://host/v1, without query or fragment")
         if parts.username or parts.password:
             raise ValueError("a key does not belong into the configuration: name its environment variable, api_key_env")
         return url.rstrip("/")
@@ -140,7 +140,8 @@ class AnswerDistillation(Strict):
     policy: PolicyName = "ask_again_then_discard"
     """What happens where teacher and trusted label disagree (arXiv:2310.03400)."""
     budget: float | None = Field(default=None, gt=0)
-    """Most that all runs into one folder may cost; the run stops before it would be passed."""
+    """Most that the rows in one folder may cost, in the endpoint's currency: the run stops before it would be passed.
+    What a killed run had asked and not committed is not known to it."""
     asking: Asking = Asking()
 
     @model_validator(mode="after")

@@ -20,7 +20,7 @@ class _Speed(ProgressColumn):
 
 
 @contextmanager
-def progress_bar(quiet: bool) -> Iterator[Report]:
+def progress_bar(quiet: bool, doing: str = "rating") -> Iterator[Report]:
     """A callback that draws a bar on standard error, or none if `quiet` or nobody watches."""
     if quiet or not sys.stderr.isatty():
         yield silent
@@ -30,6 +30,6 @@ def progress_bar(quiet: bool) -> Iterator[Report]:
         task = bar.add_task("reading the manifest", total=None)
 
         def report(done: int, total: int) -> None:
-            bar.update(task, description="rating", completed=done, total=total)
+            bar.update(task, description=doing, completed=done, total=total)
 
         yield report

@@ -51,7 +51,7 @@ def answers(
     from capitoline.pipelines.distillation.answers import distil_answers
     from capitoline.pipelines.progress import progress_bar
 
-    with told_plainly(), progress_bar(quiet) as progress:
+    with told_plainly(), progress_bar(quiet, "labelling") as progress:
         counted, items = distil_answers(
             config, out, data, address=address, retry_errors=retry_errors, progress=progress
         )

@@ -54,12 +54,12 @@ CHANGEABLE: dict[str, Any] = {
     "asking": {"where", "process_items", "actors"},
     "budget": True,
     "endpoint": {
-        "api_key_env", "concurrency", "requests_per_minute", "tokens_per_minute", "answers", "attempts", "backoff",
-        "longest_wait", "timeout", "response_bytes", "give_up", "prompt_price", "answer_price", "currency",
+        "url", "api_key_env", "concurrency", "requests_per_minute", "tokens_per_minute", "answers", "attempts",
+        "backoff", "longest_wait", "timeout", "response_bytes", "give_up", "prompt_price", "answer_price", "currency",
     },
     **dict.fromkeys(("name", "purpose", "limits", "licence"), True),
 }  # fmt: skip
-"""What may differ when a run is continued: no answer depends on it."""
+"""What may differ when a run is continued: no answer depends on it. A model may move; each row says where it was."""
 
 
 def distil_answers(

@@ -34,7 +34,11 @@ class LabelByChat:
 
     def __call__(self, items: Sequence[Decoded]) -> list[Labelling]:
         with ThreadPoolExecutor(self._threads) as pool:
-            labellings = list(pool.map(self._label, items))
+            try:
+                labellings = list(pool.map(self._label, items))
+            except BaseException:  # Ctrl-C: the pool waits for its threads, which should not wait for a server
+                self._teacher.close("stopped")
+                raise
         # Rows that only the server failed are no errors of the data set if it has gone away: the next run asks.
         gone = bool(self._teacher.closed)
         return [replace(one, fate=Fate.UNASKED) if gone and one.unserved else one for one in labellings]
@@ -58,21 +62,23 @@ def label_item(item: Decoded, teacher: Teacher, court: Court, cut: bool = False)
     """Asks about one item, and again if the policy wants to."""
     if teacher.closed:
         return Labelling(item.item, Fate.UNASKED, why=teacher.closed)
-    trusted = court.trust(item.item)
-    talk = _Talk(item, teacher)
-    fate, answer, judgement, why, unserved = Fate.ERROR, None, "", "", False
-    asked_at = datetime.now(UTC).isoformat(timespec="seconds")
+    talk, trusted = _Talk(item, teacher), court.trust(item.item)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    row = Labelling(item.item, Fate.ERROR, item.digest, item.text, item.tags, trusted=trusted, asked_at=now, cut=cut)
     try:
         judged = judge(court.policy, talk.ask(), trusted, talk.ask_again)
-        answer, judgement = judged.answer, str(judged.judgement)
-        fate = Fate.LABELLED if answer else Fate.DISCARDED
-        why = "" if answer else judgement
     except NoAnswerError as error:
-        why, unserved = str(error), error.unserved
-    return Labelling(
-        item.item, fate, item.digest, item.text, item.tags, answer, talk.first, trusted, judgement, why, talk.usage,
-        asked_at, cut, unserved,
-    )  # fmt: skip
+        return replace(row, first=talk.first, usage=talk.usage, why=str(error), unserved=error.unserved)
+    judgement, answered = str(judged.judgement), judged.answer is not None
+    return replace(
+        row,
+        fate=Fate.LABELLED if answered else Fate.DISCARDED,
+        answer=judged.answer,
+        first=talk.first,
+        usage=talk.usage,
+        judgement=judgement,
+        why="" if answered else judgement,
+    )
 
 
 def culprit(item: Item, reason: str) -> Labelling:
