@@ -19,10 +19,11 @@ from capitoline.pipelines.commands.explain import explain
 from capitoline.pipelines.commands.features import features
 from capitoline.pipelines.commands.fuse import fuse
 from capitoline.pipelines.commands.rate import rate
+from capitoline.pipelines.commands.replay import replay
 from capitoline.pipelines.commands.settings import settings
 from capitoline.pipelines.commands.train import train
 
-COMMANDS = (rate, explain, doctor, settings, train, evaluate, features, fuse)
+COMMANDS = (rate, explain, doctor, settings, train, evaluate, features, fuse, replay)
 """In the order of `--help`."""
 
 app = typer.Typer(

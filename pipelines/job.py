@@ -10,7 +10,7 @@ from pathlib import Path
 
 from capitoline.configs.settings import Settings
 from capitoline.modalities.schema import Item
-from capitoline.pipelines.assembly import build_decider, decider_digests, job_graph, scan_limits
+from capitoline.pipelines.assembly import build_decider, build_shadow, decider_digests, job_graph, scan_limits
 from capitoline.pipelines.batches import Assembler, micro_batches
 from capitoline.pipelines.experts import weights_digests
 from capitoline.pipelines.fingerprint import Fingerprint, differences, fingerprint, read_fingerprint
@@ -84,6 +84,7 @@ class Job:
         out, items = self._request.out, self._items()
         weights = weights_digests(self._settings) | decider_digests(self._settings)
         build_decider(self._settings)
+        build_shadow(self._settings)
         # What the user got wrong has been said by now; only from here on is there a folder.
         with locked(out):
             self._store.prepare()
@@ -177,7 +178,7 @@ def runner_for(graph: Graph, settings: Settings, waiting: int, address: str = ""
         placement,
         window,
         deadline=lambda items: limits.item_seconds + limits.expert_seconds + 10.0 * items,
-        culprit=partial(culprit, build_decider(settings)),
+        culprit=partial(culprit, build_decider(settings), shadow=build_shadow(settings)),
         owned=owned,
     )
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from capitoline.modalities.schema import Decoded, Evidence, Expert, RatingScale, Span
 
 
@@ -53,7 +55,7 @@ class Projected:
     def _sums(self, probabilities: Sequence[float]) -> tuple[float, ...]:
         if not probabilities:
             return ()
-        sums = [0.0] * self._labels
+        sums = np.zeros(self._labels, np.float32)  # as evidence is stored: a replay must add up the same numbers
         for place, probability in zip(self._places, probabilities, strict=True):
             sums[place] += probability
-        return tuple(sums)
+        return tuple(sums.tolist())

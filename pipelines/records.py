@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from capitoline.modalities.schema import Decider, Decoded, Evidence, Item, Outcome
+from capitoline.modalities.schema import Decider, Decoded, Evidence, Item, Outcome, Verdict
 from capitoline.pipelines.store import Record
 
 GRAPH = "graph"
@@ -15,11 +16,15 @@ DECODE = "decode"
 """The name under which the decoder gives evidence: of files of which not even the kind is known."""
 
 
+logger = logging.getLogger("capitoline")
+
+
 class Decide:
     """The last node: the decoder's and the experts' evidence about each item → its record."""
 
-    def __init__(self, decider: Decider) -> None:
-        self._decider = decider
+    def __init__(self, decider: Decider, shadow: Decider | None = None) -> None:
+        """`shadow` decides beside `decider`, and whatever it does changes no verdict."""
+        self._decider, self._shadow = decider, shadow
 
     def __call__(self, decoded: Sequence[Decoded], *experts: Sequence[Evidence]) -> list[Record]:
         columns = zip(*experts, strict=True) if experts else ((),) * len(decoded)
@@ -27,22 +32,34 @@ class Decide:
 
     def _record(self, decoded: Decoded, evidence: Sequence[Evidence]) -> Record:
         unreadable = [Evidence(DECODE, None, one.outcome, reason=one.reason) for one in decoded.unreadable]
+        told = [*unreadable, *evidence]
         return Record(
             item=decoded.item,
-            verdict=self._decider(decoded, [*unreadable, *evidence]),
+            verdict=self._decider(decoded, told),
+            shadow=self._beside(decoded, told),
             modalities=decoded.parts,
+            undecoded=tuple(decoded.failures),
             text=decoded.text,
             tags=decoded.tags,
             notes=decoded.notes,
             seconds={},
         )
 
+    def _beside(self, decoded: Decoded, evidence: Sequence[Evidence]) -> Verdict | None:
+        if self._shadow is None:
+            return None
+        try:
+            return self._shadow(decoded, evidence)
+        except Exception:
+            logger.exception("%s: the shadow %s could not decide", decoded.item.id, self._shadow.name)
+            return None
 
-def culprit(decider: Decider, item: Item, reason: str) -> Record:
+
+def culprit(decider: Decider, item: Item, reason: str, shadow: Decider | None = None) -> Record:
     """The record of an item that killed or hung every process it ran in: unrated, with the reason."""
     broken = Evidence(GRAPH, None, Outcome.ERROR, reason=reason)
     decoded = Decoded(item=item, digest="", text=item.text, tags=item.tags)
-    return replace(Decide(decider)([decoded])[0], verdict=decider(decoded, [broken]))
+    return replace(Decide(decider, shadow)([decoded])[0], verdict=decider(decoded, [broken]))
 
 
 def timed(records: Sequence[Record], seconds: Mapping[str, float]) -> list[Record]:

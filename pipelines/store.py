@@ -42,7 +42,10 @@ RATINGS = pa.schema(
         ("tied", pa.list_(pa.string())),
         ("review", pa.list_(pa.string())),  # why a person should look; empty if nobody need
         ("failed", pa.bool_()),  # some part could not be read or rated
+        ("shadow_rating", pa.string()),  # of a second decider that changes nothing; null without one
+        ("shadow_severity", pa.int8()),
         ("modalities", pa.list_(pa.string())),
+        ("undecoded", pa.list_(pa.string())),  # those of them that could not be decoded
         ("files", pa.list_(_FILE)),
         ("metadata", pa.map_(pa.string(), pa.string())),
         ("text", pa.string()),  # the first 500 characters
@@ -81,6 +84,10 @@ class Record:
     notes: tuple[str, ...]
     seconds: Mapping[str, float]
     """CPU seconds by node of the graph."""
+    undecoded: tuple[Modality, ...] = ()
+    """Those of the modalities that could not be decoded."""
+    shadow: Verdict | None = None
+    """Of a second decider, which changes nothing."""
 
 
 class Store:
@@ -198,11 +205,10 @@ def _by_item(path: Path) -> dict[str, list[dict[str, Any]]]:
     return groups
 
 
-def _rating_row(record: Record) -> dict[str, Any]:
-    verdict = record.verdict
+def verdict_columns(record: Record) -> dict[str, Any]:
+    """The columns of `RATINGS` that deciding fills; the others are of the item."""
+    verdict, shadow = record.verdict, record.shadow
     return {
-        "item_id": verdict.item_id,
-        "digest": verdict.digest,
         "rating": verdict.rating,
         "severity": verdict.severity,
         "rule": verdict.rule,
@@ -210,7 +216,18 @@ def _rating_row(record: Record) -> dict[str, Any]:
         "tied": verdict.tied,
         "review": verdict.review,
         "failed": verdict.failed,
+        "shadow_rating": shadow.rating if shadow else None,
+        "shadow_severity": shadow.severity if shadow else None,
+    }
+
+
+def _rating_row(record: Record) -> dict[str, Any]:
+    return {
+        "item_id": record.verdict.item_id,
+        "digest": record.verdict.digest,
+        **verdict_columns(record),
         "modalities": [str(one) for one in record.modalities],
+        "undecoded": [str(one) for one in record.undecoded],
         "files": [asdict(file) for file in record.item.files],
         "metadata": list(record.item.metadata.items()),
         "text": (record.text or "")[:EXCERPT],

@@ -45,6 +45,8 @@ def _notes(summary: Summary, report: Path | None) -> Iterator[Text]:
         f"{summary.items:,} items, {summary.rated:,} rated, {summary.unrated:,} unrated, "
         f"{summary.failed:,} failed in part, {summary.review:,} to review"
     )
+    if summary.shadow is not None:
+        yield Text(f"with the shadow, {summary.shadow.sentence()}")
     for cause in summary.causes[:CAUSES_SHOWN]:
         example = f" ({one_line(cause.examples[0], 60)})" if cause.examples else ""
         yield Text(f"  {cause.items:,} × {cause.outcome}: {printable(cause.reason)}{example}", "red")

@@ -13,7 +13,7 @@ from capitoline.pipelines.features.folds import Labelling
 from capitoline.pipelines.features.identity import evidence_key
 from capitoline.pipelines.features.merging import add_rows, settle
 from capitoline.pipelines.features.store import Contents, FeatureStore, Row, Weights
-from capitoline.pipelines.fingerprint import Fingerprint, read_fingerprint
+from capitoline.pipelines.recorded import finished_job
 from capitoline.pipelines.store import locked, read_evidence, read_ratings
 
 
@@ -36,16 +36,6 @@ def import_job(results: Path, out: Path, labelling: Labelling) -> int:
         settle(store, rows, weights)
         store.describe(rows, Contents(settings.scale, weights, group=labelling.group))
     return len(rows)
-
-
-def finished_job(results: Path) -> Fingerprint:
-    """What the job in a folder depended on. Raises ValueError where there is none, or one that is not done."""
-    job = read_fingerprint(results)
-    if job is None:
-        raise ValueError(f"{results} holds no results of `capitoline rate`")
-    if (done := sum(table.num_rows for table in read_ratings(results))) < job.items:
-        raise ValueError(f"{results} holds {done} of {job.items} items: let `capitoline rate` finish first")
-    return job
 
 
 def _rows(results: Path, labelling: Labelling, scale: RatingScale) -> list[Row]:

@@ -10,7 +10,7 @@ from capitoline.pipelines.report.cards import contested_items
 from capitoline.pipelines.report.document import anchor, document, section
 from capitoline.pipelines.report.experts import experts
 from capitoline.pipelines.report.markup import Markup, element, join
-from capitoline.pipelines.report.sections import failures, key_figures, ratings, review, time
+from capitoline.pipelines.report.sections import failures, key_figures, ratings, review, shadow, time
 from capitoline.pipelines.report.summary import Summary
 from capitoline.pipelines.store import write_atomically
 
@@ -32,9 +32,12 @@ def page(summary: Summary, thumbnail: Thumbnail, title: str) -> str:
         "Experts": experts(summary),
         "Failures": failures(summary),
         "Review": review(summary),
+        "Shadow": shadow(summary),
         "Time": time(summary),
         "Most contested items": contested_items(summary, thumbnail),
     }
+    if summary.shadow is None:
+        del sections["Shadow"]
     body = join(
         element("header", element("h1", title), _lead(summary)),
         key_figures(summary),

@@ -15,7 +15,9 @@ import pyarrow.parquet as pq
 from capitoline.pipelines.store import Store
 
 NO_BALLOT = -1
-RATING_COLUMNS = ["item_id", "rating", "rule", "tied", "review", "failed", "modalities", "files", "text", "seconds"]
+RATING_COLUMNS = [
+    "item_id", "rating", "rule", "tied", "review", "failed", "shadow_rating", "modalities", "files", "text", "seconds",
+]  # fmt: skip
 EVIDENCE_COLUMNS = ["item_id", "expert", "outcome", "reason", "probabilities", "severity"]
 """Without the features, which are most of the table's bytes."""
 

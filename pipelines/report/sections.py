@@ -65,6 +65,20 @@ def review(summary: Summary) -> Markup:
     return panel("", table(("items", "why a person should look"), rows), note(_rarer(more)))
 
 
+def shadow(summary: Summary) -> Markup:
+    """What the second decider would change; nothing without one."""
+    moves = summary.shadow
+    if moves is None:
+        return join()
+    names = [f"shadow {label}" for label in moves.labels]
+    cells = [
+        [count_cell(f"{label}, {name}", count, sum(row)) for name, count in zip(names, row, strict=True)]
+        for label, row in zip(moves.labels, moves.counts, strict=True)
+    ]
+    drawn = heat_map("Items by rating and by the shadow's rating", moves.labels, names, cells)
+    return join(note("A second decider that changes nothing."), panels(panel(moves.sentence(), drawn)))
+
+
 def time(summary: Summary) -> Markup:
     """CPU time by stage."""
     total = sum(summary.cpu_seconds.values())

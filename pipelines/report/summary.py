@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from capitoline.modalities.schema import File
+from capitoline.pipelines.moves import Moves
 from capitoline.pipelines.store import write_atomically
 
 
@@ -99,6 +100,8 @@ class Summary:
     """Of the run that finished the job."""
     items_per_second: float
     """Of the same run, which rated only what earlier ones had not."""
+    shadow: Moves | None = None
+    """What the second decider would have rated, if there was one."""
 
 
 def write_summary(out: Path, summary: Summary) -> Path:

@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 from capitoline.modalities.schema import UNRATED, Modality
+from capitoline.pipelines.moves import count_moves, pairs_of
 from capitoline.pipelines.report.causes import Causes, Reasons
 from capitoline.pipelines.report.contest import Contest, Pairs
 from capitoline.pipelines.report.part import Part, read_parts
@@ -35,6 +36,7 @@ class Counts:
         self.modalities: Counter[tuple[str, str]] = Counter()
         self.outcomes: Counter[tuple[str, str]] = Counter()
         self.seconds: Counter[str] = Counter()
+        self.shadow: Counter[tuple[str, str]] = Counter()
         self.reasons = Reasons()
 
     def add(self, part: Part) -> None:
@@ -42,6 +44,8 @@ class Counts:
         self.items += len(ratings)
         self.failed += sum(ratings["failed"].to_pylist())
         self.outcomes.update(zip(evidence["expert"].to_pylist(), evidence["outcome"].to_pylist(), strict=True))
+        if "shadow_rating" in ratings.column_names:
+            self.shadow += pairs_of(ratings["rating"].to_pylist(), ratings["shadow_rating"].to_pylist())
         for rating, modalities in zip(ratings["rating"].to_pylist(), ratings["modalities"].to_pylist(), strict=True):
             self.ratings[rating] += 1
             self.modalities.update((modality, rating) for modality in modalities)
@@ -85,6 +89,7 @@ class Tally:
             cpu_seconds=dict(counts.seconds.most_common()),
             wall_seconds=wall_seconds,
             items_per_second=items_per_second,
+            shadow=count_moves(self._labels, counts.shadow) if counts.shadow else None,
         )
 
     def _by_modality(self) -> dict[str, dict[str, int]]:
