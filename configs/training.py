@@ -143,7 +143,7 @@ class Training(Strict):
     patience: int = Field(default=0, ge=0)
     """Epochs without a better selection loss after which training ends; 0: all epochs run."""
     checkpoint_minutes: float = Field(default=5.0, ge=0)
-    """Wall time between checkpoints within an epoch; each epoch ends with one."""
+    """Wall time between checkpoints within an epoch, 0 for one after each step; each epoch ends with one."""
     embedding: Literal["bf16", "int8"] = "bf16"
     """How the weight file keeps the table of tokens."""
     half: bool = False

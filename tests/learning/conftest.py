@@ -21,7 +21,6 @@ rate: 1.0e-2
 warmup: 5
 window: 24
 rarest: 1
-checkpoint_minutes: 0
 sources:
   - {file: rows.jsonl, columns: [text], licence: CC0}
   - {file: rows.jsonl, head: tags, columns: [tags], licence: CC0}

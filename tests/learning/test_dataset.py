@@ -9,9 +9,12 @@ import pytest
 
 from capitoline.configs.evaluation import Evaluation
 from capitoline.configs.training import Source, Training, load_configuration
+from capitoline.modalities.ordinal import HeadShape
 from capitoline.pipelines.training.dataset import Division, read_examples
 
 LABELS = ("PG", "R", "X")
+HARMS = HeadShape(("absent", "present"), ("S", "H", "V"))
+YES = {"0": "absent", "1": "present"}
 CONFIGS = Path(__file__).parent.parent.parent / "configs"
 
 
@@ -36,6 +39,50 @@ def test_a_row_without_a_label_is_left_out_not_read_as_harmless(tmp_path: Path) 
         ("a", 1, Division.TRAIN),
         ("d", 2, Division.VALIDATION),
     ]
+
+
+def test_an_axis_that_nobody_judged_is_unknown_and_never_the_mildest(tmp_path: Path) -> None:
+    source = _write(
+        tmp_path,
+        [
+            {"id": "a", "split": "train", "harm": {"S": 1, "H": 0}},
+            {"id": "b", "split": "train", "harm": {"V": 0.0, "H": None}},
+            {"id": "c", "split": "train", "harm": {}},
+            {"id": "d", "split": "train"},
+        ],
+    ).model_copy(update={"head": "harms", "axes": {"S": "harm.S", "H": "harm.H", "V": "harm.V"}, "mapping": YES})
+    examples = read_examples([source], tmp_path, LABELS, heads={"harms": HARMS})
+    assert [(one.id, one.severities) for one in examples] == [("a", (1, 0, -1)), ("b", (-1, -1, 0))]
+
+
+@pytest.mark.parametrize(("complete", "absent"), [(True, 0), (False, -1)])
+def test_what_a_list_does_not_name_is_absent_only_if_the_list_is_complete(
+    tmp_path: Path, complete: bool, absent: int
+) -> None:
+    rows = [{"id": "a", "split": "train", "harm": ["V"]}, {"id": "b", "split": "val", "harm": []}]
+    listed = {"head": "harms", "listed": "harm", "complete": complete}
+    source = _write(tmp_path, rows).model_copy(update=listed)
+    examples = read_examples([source], tmp_path, LABELS, heads={"harms": HARMS})
+    expected = [("a", (absent, absent, 1)), ("b", (0, 0, 0))]
+    assert [(one.id, one.severities) for one in examples] == expected[: 1 + complete]
+
+
+def test_a_list_that_names_no_axis_of_the_head_is_an_error(tmp_path: Path) -> None:
+    source = _write(tmp_path, [{"id": "a", "split": "train", "harm": ["spam"]}])
+    with pytest.raises(ValueError, match="'spam' is no axis of the head"):
+        changed = source.model_copy(update={"head": "harms", "listed": "harm"})
+        read_examples([changed], tmp_path, LABELS, heads={"harms": HARMS})
+
+
+def test_only_the_rows_that_were_asked_for_are_read(tmp_path: Path) -> None:
+    rows = [{"id": task, "split": "train", "rating5": "R", "task": task} for task in ("hate", "offence")]
+    source = _write(tmp_path, rows).model_copy(update={"where": {"task": "hate"}})
+    assert [one.id for one in read_examples([source], tmp_path, LABELS)] == ["hate"]
+
+
+def test_rows_of_another_split_are_not_looked_at(tmp_path: Path) -> None:
+    rows = [{"id": split, "split": split, "rating5": "R"} for split in ("train", "test", "val", "")]
+    assert [one.id for one in read_examples([_write(tmp_path, rows)], tmp_path, LABELS)] == ["train", "val"]
 
 
 def test_a_label_off_the_scale_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:

@@ -28,11 +28,13 @@ def test_an_interrupted_run_ends_as_an_undisturbed_one(
             raise KeyboardInterrupt
         return real(loop, batch, epoch, step)
 
+    often = tmp_path / "often.yaml"
+    often.write_text((tiny / "tiny.yaml").read_text() + "checkpoint_minutes: 0\n")
     monkeypatch.setattr(Loop, "_step", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        train(tiny / "tiny.yaml", tmp_path / "run", tiny)
+        train(often, tmp_path / "run", tiny)
     monkeypatch.undo()
-    continued = train(tiny / "tiny.yaml", tmp_path / "run", tiny)
+    continued = train(often, tmp_path / "run", tiny)
     assert continued.read_bytes() == (tiny / "run" / "tiny.safetensors").read_bytes()
     assert _losses(tmp_path / "run") == _losses(tiny / "run")
 
@@ -40,6 +42,15 @@ def test_an_interrupted_run_ends_as_an_undisturbed_one(
 def _losses(run: Path) -> list[tuple[float, float]]:
     lines = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
     return [(line["loss"], line["selection_loss"]) for line in lines]
+
+
+def test_training_ends_when_the_selection_rows_gain_no_more(tiny: Path, tmp_path: Path) -> None:
+    text = (tiny / "tiny.yaml").read_text().replace("epochs: 6", "epochs: 40").replace("rate: 1.0e-2", "rate: 3.0e-2")
+    (tmp_path / "patient.yaml").write_text(text + "patience: 1\n")
+    train(tmp_path / "patient.yaml", tmp_path / "run", tiny)
+    losses = [selection for _, selection in _losses(tmp_path / "run")]
+    assert len(losses) < 40
+    assert losses[-1] >= min(losses[:-1])
 
 
 def test_another_configuration_does_not_continue_a_run(tiny: Path, tmp_path: Path) -> None:
@@ -62,7 +73,9 @@ def test_a_run_leaves_what_is_needed_to_repeat_and_to_judge_it(tiny: Path) -> No
     assert [line["epoch"] for line in lines] == [0, 1, 2, 3, 4, 5]
     assert json.loads((run / "config.json").read_text())["seed"] == 0
     assert json.loads((run / "environment.json").read_text())["torch"] == torch.__version__
+    assert "<polyline" in (run / "curves.svg").read_text()
     card = (run / "tiny.md").read_text()
+    assert "ECE before | ECE after" in card
     assert "CC0" in card
     assert "rows (tags)" in card
 
