@@ -52,13 +52,16 @@ class Prompt:
         return hashlib.blake2b(json.dumps(told, sort_keys=True).encode(), digest_size=16).hexdigest()
 
     def problem(self, item: Decoded) -> str:
-        """Why the teacher cannot be asked about this item; empty if it can."""
-        if self.pictures and Modality.IMAGE in item.failures:
-            return f"its picture cannot be shown: {item.failures[Modality.IMAGE].reason}"
-        if item.text or item.tags or (self.pictures and item.pictures):
-            return ""
-        reasons = [one.reason for one in item.unreadable] or ["it has nothing to show: no text and no tags"]
-        return "; ".join(reasons)
+        """Why the teacher cannot be asked about this item; empty if it can.
+
+        An item of which it would see less than there is to see has a problem, for its label would be of the rest.
+        """
+        seen = (Modality.TEXT, Modality.TAGS, *([Modality.IMAGE] if self.pictures else []))
+        lost = [f"its {one} cannot be shown: {item.failures[one].reason}" for one in seen if one in item.failures]
+        showable = bool(item.text or item.tags or (self.pictures and item.pictures))
+        if self.pictures or not showable:
+            lost += [one.reason for one in item.unreadable]
+        return "; ".join(lost) or ("" if showable else "it has nothing to show: no text and no tags")
 
     def cuts(self, item: Decoded) -> bool:
         return len(item.text or "") > self.characters

@@ -25,6 +25,8 @@ from capitoline.pipelines.graph import ITEMS, Graph, Node
 from capitoline.pipelines.records import DECODE
 
 LABEL = "label"
+EXPERT_SECONDS = 10.0
+"""That an expert may take over each item of a batch, beside its own limit."""
 QUESTION_TOKENS = 150
 """Of an objection and the answer it objects to."""
 
@@ -74,7 +76,7 @@ def source_of(settings: AnswerDistillation) -> Source:
         return Source(settings.teacher, digest, "")
     if missing := _without_key(settings.endpoint):
         raise ValueError(missing)
-    return Source(ENDPOINT, settings.endpoint.model, prompt_of(settings).digest)
+    return Source(settings.endpoint.url, settings.endpoint.model, prompt_of(settings).digest)
 
 
 def prompt_of(settings: AnswerDistillation) -> Prompt:
@@ -109,7 +111,7 @@ def deadline(settings: AnswerDistillation, processes: int, items: int) -> float:
     decoding = rating.limits.item_seconds * items
     one = settings.endpoint
     if one is None or settings.teacher != ENDPOINT:
-        return decoding + rating.limits.expert_seconds
+        return decoding + rating.limits.expert_seconds + EXPERT_SECONDS * items
     requests = 2 * one.answers * one.attempts
     patience = requests * (2 * one.timeout + max(one.longest_wait, one.backoff * 2.0**one.attempts))
     tokens = settings.question.characters + one.answer_tokens + PICTURE_TOKENS * 4 * settings.question.pictures

@@ -244,6 +244,19 @@ def test_pictures_are_shown_to_a_model_that_sees(
     assert [row["media"] for row in labelled(tmp_path / "out")] == [[row["poster"]] for row in rows[:2]]
 
 
+def test_a_picture_that_cannot_be_shown_makes_the_row_an_error(
+    serve: Serve, configure: Configure, rows: list[Row], right: Answers, data: Path, tmp_path: Path
+) -> None:
+    """Its label would be of the text alone; where pictures are not shown to anybody, the text is what is labelled."""
+    columns = {"paths": ["rows.jsonl"], "columns": "image=poster", "media": str(data / "posters_mm.zip")}
+    table, server = [{**rows[0], "poster": "no-such.jpg"}, rows[1]], serve(answers=right)
+    for name, pictures in (("seen", True), ("unseen", False)):
+        config = configure(server.url, table=table, question={"pictures": pictures}, rows=columns)
+        distil_answers(config, tmp_path / name, tmp_path)
+    assert "no-such.jpg" in errors(tmp_path / "seen")[rows[0]["id"]]["error"]
+    assert len(labelled(tmp_path / "unseen")) == 2
+
+
 def test_other_manifests_do_as_well(
     serve: Serve, configure: Configure, rows: list[Row], right: Answers, tmp_path: Path
 ) -> None:

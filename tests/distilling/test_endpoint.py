@@ -84,6 +84,15 @@ def test_a_redirect_is_not_followed_so_the_key_goes_nowhere_else(serve: Serve) -
     assert thief.requests() == []
 
 
+def test_the_environment_s_proxy_is_used(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    proxy = serve(otherwise=[{"label": "R"}])
+    monkeypatch.setenv("http_proxy", proxy.url.removesuffix("/v1"))
+    monkeypatch.setenv("no_proxy", "elsewhere.invalid")
+    assert b"label" in client("http://teacher.invalid/v1").post(REQUEST)
+    with pytest.raises(UnservedError):
+        client("http://elsewhere.invalid/v1", timeout=1).post(REQUEST)
+
+
 def test_an_error_that_repeats_the_key_is_told_without_it(serve: Serve) -> None:
     with pytest.raises(ClosedError) as caught:
         client(serve(key="another", otherwise=[]).url, KEY).post(REQUEST)

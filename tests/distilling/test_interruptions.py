@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -36,9 +37,9 @@ def committed(out: Path) -> list[Row]:
 
 
 def outcome(out: Path) -> list[Row]:
-    """The data set, without the times at which it was asked for."""
+    """The data set, without when and where it was asked for."""
     rows = [row for name in ("labelled", "discarded", "errors") for row in read_lines(out / f"{name}.jsonl")]
-    return [{**row, "provenance": {**row["provenance"], "asked_at": ""}} for row in rows]
+    return [{**row, "provenance": {**row["provenance"], "asked_at": "", "teacher": ""}} for row in rows]
 
 
 def wait_for_parts(out: Path, count: int, process: subprocess.Popen[str]) -> None:
@@ -59,24 +60,38 @@ def test_killed_half_way_and_started_again_it_asks_nothing_twice_and_gives_the_s
     serve: Serve, configure: Configure, rows: list[Row], right: Answers, tmp_path: Path, where: str
 ) -> None:
     answers = mixed(rows, right)
-    server = serve(answers=answers, delay=0.15)
-    asking = {"where": where, "batch": 2, "actors": 2}
-    config = configure(server.url, endpoint={"concurrency": 1}, asking=asking)
+    server = serve(answers=answers, delay=0.15, key=KEY)
+    endpoint = {"concurrency": 1, "api_key_env": "TEACHER_KEY"}
+    config = configure(server.url, endpoint=endpoint, asking={"where": where, "batch": 2, "actors": 2})
     out = tmp_path / "out"
-    driver = start(config, out)
+    driver = start(config, out, TEACHER_KEY=KEY)
     wait_for_parts(out, 2, driver)
     driver.kill()
     driver.communicate()
     done = committed(out)
     assert 0 < len(done) < len(rows)
     before = {row["id"]: server.asked(row) for row in done}
-    code, said = finish(start(config, out))
+    code, said = finish(start(config, out, TEACHER_KEY=KEY))
     assert code == 3, said
     assert {row["id"]: server.asked(row) for row in done} == before
     assert len(outcome(out)) == len(rows)
-    distil_answers(configure(server.url, endpoint={"concurrency": 1}, asking={"where": "process", "batch": 2}),
-                   tmp_path / "undisturbed", tmp_path)  # fmt: skip
+    undisturbed = serve(answers=answers)
+    config = configure(undisturbed.url, asking={"where": "process", "batch": 2})
+    distil_answers(config, tmp_path / "undisturbed", tmp_path)
     assert outcome(out) == outcome(tmp_path / "undisturbed")
+
+
+def test_ctrl_c_ends_it_with_a_word(
+    serve: Serve, configure: Configure, rows: list[Row], right: Answers, tmp_path: Path
+) -> None:
+    config, out = configure(serve(answers=right, delay=0.5).url, endpoint={"concurrency": 2}), tmp_path / "out"
+    driver = start(config, out)
+    wait_for_parts(out, 1, driver)
+    driver.send_signal(signal.SIGINT)
+    code, said = finish(driver)
+    assert code == 130, said
+    assert "run the same command to continue" in said
+    assert 0 < len(committed(out)) < len(rows)
 
 
 def test_the_budget_stops_it_before_it_is_passed_and_a_larger_one_continues(
