@@ -17,7 +17,7 @@ class Mark(Strict):
     macro_f1: float | None = None
     kappa: float | None = None
     """Quadratic weighted kappa."""
-    recall: dict[str, float] = {}
+    recall: dict[str, float] = Field(default_factory=dict)
     """Label → recall."""
 
 
@@ -29,8 +29,6 @@ class Task(Strict):
     """Its `head` says which head is asked; its `group` which rows the bootstrap keeps together."""
     beside: tuple[Source, ...] = ()
     """Other readings of the same file, row by row: the mean of all heads' probabilities decides."""
-    where: dict[str, str] = {}
-    """Only rows that have these values in these columns."""
     unseen: bool = False
     """Only rows whose text does not occur among the rows of the split train."""
     channels: tuple[str, ...] = ()

@@ -1,143 +1,126 @@
-"""How good a weight file is on labelled rows, rated exactly as the experts rate, beside the floors."""
+"""How good weights are on labelled rows, rated exactly as the experts rate, beside floors and targets.
+
+    results = evaluate(Path("configs/eval/text.yaml"), Path("../shared/data"))
+
+Weights of any family that `capitoline train` knows can stand in for those that the YAML names, so
+that a baseline is measured by the same program on the same rows.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
-from rich.table import Table
 
-from capitoline.configs.training import Evaluation, Floor, Kind, Task, load_configuration
-from capitoline.modalities.frames import CHANNELS, SEEN_HERE, frame_vectors, spread
-from capitoline.modalities.rater import Ratings, SequenceRater
-from capitoline.modalities.trunk import TextRater
+from capitoline.configs.evaluation import Evaluation, Task
+from capitoline.configs.training import Source, load_configuration
+from capitoline.modalities.ordinal import HeadShape, decide
 from capitoline.modalities.weights import find_weights
-from capitoline.pipelines.evaluation.metrics import Figures, measure
-from capitoline.pipelines.training.dataset import Division, Example, read_examples, severities_of
-from capitoline.pipelines.training.inputs import encoded_pictures, example_text, frame_scores
+from capitoline.pipelines.evaluation.axes import Judged, measure_axes
+from capitoline.pipelines.evaluation.calibration import reliability
+from capitoline.pipelines.evaluation.intervals import intervals
+from capitoline.pipelines.evaluation.metrics import measure
+from capitoline.pipelines.evaluation.page import page
+from capitoline.pipelines.evaluation.raters import ExampleRater, family_of, open_rater
+from capitoline.pipelines.evaluation.result import Ordered, Result
+from capitoline.pipelines.evaluation.rows import Rows, gather
+from capitoline.pipelines.evaluation.table import markdown
+from capitoline.pipelines.training.dataset import Example, targets_of
+
+__all__ = ["evaluate", "open_rater", "write_results"]
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One row of the table."""
-
-    task: str
-    figures: Figures
-    majority: Figures
-    """Of always saying the label that is most frequent in the training rows."""
-    floor: Floor
-
-
-def evaluate(config_path: Path, data: Path) -> list[Result]:
-    """Rate the rows that `config_path` names, under `data`.
+def evaluate(config_path: Path, data: Path, weights: str = "") -> list[Result]:
+    """Rate the rows that `config_path` names, under `data`, with its weights or with `weights` in their place.
 
     Raises:
         ValueError: the configuration, the weights or the data cannot be read.
     """
     settings = load_configuration(config_path, Evaluation)
-    rate = open_rater(settings.kind, find_weights(settings.weights), data)
-    return [_evaluate_task(task, settings, rate, data) for task in settings.tasks]
+    path = find_weights(weights or settings.weights)
+    rater = open_rater(settings.kind, path, data)
+    named = Result("", path.stem, family_of(path), settings.tasks[0].floor, settings.tasks[0].target)
+    return [_evaluate_task(task, settings, rater, data, _named(named, task)) for task in settings.tasks]
 
 
-def _evaluate_task(task: Task, settings: Evaluation, rate: ExampleRater, data: Path) -> Result:
-    examples = read_examples([task.source], data, rate.labels)
-    chosen = [one for one in examples if one.division == settings.split]
-    truth, count = severities_of(chosen), len(rate.labels)
-    ratings = rate(chosen, task.channels)
-    figures = measure(truth, ratings.severities, count, ratings.probabilities)
-    commonest = int(np.bincount(severities_of([one for one in examples if one.division is Division.TRAIN])).argmax())
-    return Result(task.name, figures, measure(truth, np.full_like(truth, commonest), count), task.floor)
+def write_results(out: Path, results: Sequence[Result]) -> None:
+    """Write `figures.json`, `table.md` and `evaluation.html` into `out`."""
+    out.mkdir(parents=True, exist_ok=True)
+    found = [one.as_json() for one in results]
+    (out / "figures.json").write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    (out / "table.md").write_text(markdown(results), encoding="utf-8")
+    (out / "evaluation.html").write_text(page(results), encoding="utf-8", newline="\n")
 
 
-class ExampleRater(Protocol):
-    """Rates labelled examples of one head as the expert would rate the items they come from."""
-
-    labels: tuple[str, ...]
-
-    def __call__(self, examples: Sequence[Example], channels: Sequence[str] = ()) -> Ratings: ...
+def _named(empty: Result, task: Task) -> Result:
+    return replace(empty, task=task.name, floor=task.floor, target=task.target)
 
 
-class TextExamples:
-    """Texts and tags, whole, in windows."""
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A task's rows and what the head, or several heads together, say of them."""
 
-    def __init__(self, path: Path, data: Path) -> None:
-        self._rater = TextRater(path)
-        self.labels = self._rater.labels
-
-    def __call__(self, examples: Sequence[Example], channels: Sequence[str] = ()) -> Ratings:
-        return self._rater([example_text(one) for one in examples], examples[0].source.head)
-
-
-class ImageExamples:
-    """Pictures out of their archives, through the encoder that the weights name."""
-
-    def __init__(self, path: Path, data: Path) -> None:
-        from capitoline.modalities.encoder import ImageEncoder
-
-        self._rater, self._data = SequenceRater(path, "image"), data
-        self._encoder = ImageEncoder(self._rater.metadata["encoder"])
-        self.labels = self._rater.labels
-
-    def __call__(self, examples: Sequence[Example], channels: Sequence[str] = ()) -> Ratings:
-        tokens = encoded_pictures(self._encoder, examples, self._data)
-        return self._rater(list(tokens), examples[0].source.head)
+    rows: Rows
+    reported: Judged
+    held_out: Judged
+    seconds: float
+    """CPU seconds that the reported rows took."""
 
 
-class VideoExamples:
-    """Frame scores of clips, those of `channels` known, or of what pixels give here if none is named."""
-
-    def __init__(self, path: Path, data: Path) -> None:
-        self._rater, self._data = SequenceRater(path, "video"), data
-        self.labels = self._rater.labels
-
-    def __call__(self, examples: Sequence[Example], channels: Sequence[str] = ()) -> Ratings:
-        known = np.array([channel in channels for channel in CHANNELS]) if channels else SEEN_HERE
-        window: int = self._rater.metadata["window"]
-        clips = frame_scores(examples, self._data)
-        vectors = [frame_vectors(one[spread(len(one), window)], known) for one in clips]
-        return self._rater(vectors, examples[0].source.head)
+def _evaluate_task(task: Task, settings: Evaluation, rater: ExampleRater, data: Path, named: Result) -> Result:
+    sources = (task.source, *task.beside)
+    missing = sorted({one.head for one in sources} - rater.heads.keys())
+    if missing:
+        return replace(named, note=f"no head {', '.join(missing)}")
+    shape = rater.heads[task.source.head]
+    asked = _ask(task, sources, shape, settings, rater, data)
+    counted = replace(named, count=len(asked.reported.truth), documents_a_second=_speed(asked))
+    if shape.is_one_axis:
+        return replace(counted, ordered=_ordered(asked, shape))
+    return replace(counted, axes=measure_axes(asked.reported, asked.held_out, shape.axes))
 
 
-RATERS: dict[str, Callable[[Path, Path], ExampleRater]] = {
-    "text": TextExamples,
-    "image": ImageExamples,
-    "video": VideoExamples,
-}
+def _ask(
+    task: Task, sources: Sequence[Source], shape: HeadShape, settings: Evaluation, rater: ExampleRater, data: Path
+) -> _Asked:
+    readings = [gather(task, one, shape, settings.split, settings.selection, data) for one in sources]
+    began = time.process_time()
+    reported = _judge([one.reported for one in readings], shape, rater, task.channels)
+    seconds = time.process_time() - began
+    # Thresholds belong to heads of several axes; asking the others would cost time for nothing.
+    held_out = reported if shape.is_one_axis else _judge([one.held_out for one in readings], shape, rater)
+    return _Asked(readings[0], reported, held_out, seconds)
 
 
-def open_rater(kind: Kind, path: Path, data: Path) -> ExampleRater:
-    """What rates examples of data under `data` with the weights at `path`."""
-    return RATERS[kind](path, data)
+def _judge(
+    readings: Sequence[Sequence[Example]], shape: HeadShape, rater: ExampleRater, channels: Sequence[str] = ()
+) -> Judged:
+    """What the heads say of the same rows in several readings: the mean of their probabilities decides."""
+    truth = targets_of(readings[0]).reshape(-1, len(shape.axes))
+    if not len(truth):
+        return Judged(truth, np.zeros((*truth.shape, len(shape.levels)), np.float32), truth)
+    ratings = [rater(one, channels) for one in readings]
+    probabilities = np.mean([one.probabilities for one in ratings], axis=0).reshape(*truth.shape, len(shape.levels))
+    alone = ratings[0].severities.reshape(truth.shape)
+    return Judged(truth, probabilities, alone if len(ratings) == 1 else decide(probabilities, shape.down_cost))
 
 
-def table_of(results: Sequence[Result]) -> Table:
-    """For the terminal: ours, the most frequent label's, and the floor's where it is known."""
-    table = Table(title="Validation rows; the floors are of rows kept apart")
-    for heading in ("task", "items", "QWK", "floor", "macro-F1", "majority", "floor", "accuracy", "majority", "floor"):
-        table.add_column(heading, justify="left" if heading == "task" else "right")
-    table.add_column("down-class", justify="right")
-    table.add_column("ECE", justify="right")
-    for one in results:
-        ours, majority, floor = one.figures, one.majority, one.floor
-        table.add_row(
-            one.task,
-            str(ours.count),
-            f"{ours.kappa:.3f}",
-            _known(floor.kappa),
-            f"{ours.macro_f1:.3f}",
-            f"{majority.macro_f1:.3f}",
-            _known(floor.macro_f1),
-            f"{ours.accuracy:.3f}",
-            f"{majority.accuracy:.3f}",
-            _known(floor.accuracy),
-            f"{ours.down_rate:.3f}",
-            f"{ours.calibration_error:.3f}",
-        )
-    return table
+def _ordered(asked: _Asked, shape: HeadShape) -> Ordered:
+    truth, predicted = asked.reported.truth[:, 0], asked.reported.severities[:, 0]
+    probabilities, count = asked.reported.probabilities[:, 0], len(shape.levels)
+    commonest = int(np.bincount(targets_of(asked.rows.trained)[:, 0]).argmax())
+    return Ordered(
+        labels=shape.levels,
+        figures=measure(truth, predicted, count, probabilities),
+        intervals=intervals(truth, predicted, count, [one.group for one in asked.rows.reported]),
+        bins=reliability(probabilities, truth),
+        majority=measure(truth, np.full_like(truth, commonest), count),
+    )
 
 
-def _known(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
+def _speed(asked: _Asked) -> float:
+    return len(asked.reported.truth) / asked.seconds if asked.seconds else float("nan")

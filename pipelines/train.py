@@ -35,8 +35,10 @@ Run = Callable[[Rows, RunFolder, Fold | None], Path]
 """(divided rows, the run's folder, the fold that is left out) → the weights written there."""
 
 
-def train(config_path: Path, out: Path, data: Path, folds: int = 0, peers: Peers = ALONE) -> Path:
+def train(config_path: Path, out: Path, data: Path, folds: int = 0, peers: Peers = ALONE, model: str = "") -> Path:
     """Train what `config_path` describes on files under `data`; the path of the weights that learned from all rows.
+
+    `model`, if given, stands in for the configuration's, so that a baseline learns from the same rows.
 
     A run that was interrupted in `out` is continued. With `folds`, `out` holds that run in `whole` and one
     for each fold that leaves its rows out; those that are done are not done again.
@@ -45,6 +47,7 @@ def train(config_path: Path, out: Path, data: Path, folds: int = 0, peers: Peers
         ValueError: the configuration or the data cannot be read, or `out` holds another run.
     """
     settings = load_configuration(config_path, Training)
+    settings = settings.model_copy(update={"model": model or settings.model})
     whole = RunFolder(out / WHOLE if folds else out, settings)
     rows = read_rows(settings, data)
     run = _runner(settings, rows, data, peers)
@@ -65,6 +68,8 @@ def _runner(settings: Training, rows: Rows, data: Path, peers: Peers) -> Run:
     if settings.model != "rwkv":
         from capitoline.pipelines.training.baselines import fit_baseline
 
+        if peers.size > 1:
+            raise ValueError(f"the model {settings.model!r} is trained in one process; leave out --workers")
         return lambda part, folder, fold: fit_baseline(settings, part, folder)
     start = read_start(settings)
     inputs = INPUTS[settings.kind](rows.all, settings, data, start.kept)

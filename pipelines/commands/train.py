@@ -18,6 +18,9 @@ def train(
         int, typer.Option(min=0, help="Also train so many weights that each leave out a part of the groups.")
     ] = 0,
     workers: Annotated[int, typer.Option(min=1, help="Processes (or GPUs) that share each batch, on Ray.")] = 1,
+    model: Annotated[
+        str, typer.Option(help="A baseline in our place: tfidf, lstm, distilbert, roberta, minilm, hub:NAME.")
+    ] = "",
     address: Annotated[str, typer.Option(help="Ray to train on; without one, a Ray of our own.")] = "",
 ) -> None:
     """Train an expert's weights and write them with their card.
@@ -27,6 +30,8 @@ def train(
     with told_plainly():
         if folds == 1:
             raise ValueError("one fold would leave nothing to learn from; give --folds 2 or more")
+        if model and (workers > 1 or address):
+            raise ValueError("a baseline is trained in one process; leave out --workers and --address")
         if workers > 1 or address:
             from capitoline.pipelines.training.distributed import train_together
 
@@ -34,5 +39,5 @@ def train(
         else:
             from capitoline.pipelines.train import train as train_alone
 
-            weights = train_alone(config, out, data, folds)
+            weights = train_alone(config, out, data, folds, model=model)
     typer.echo(f"weights: {weights}")

@@ -153,7 +153,8 @@ def _totals(matrices: Counts) -> Counts:
 def _ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> Values:
     """Element by element, NaN where the whole is zero."""
     wholes = np.asarray(whole, np.float64)
-    return np.divide(part, wholes, out=np.full(wholes.shape, np.nan), where=wholes != 0)
+    ratios: Values = np.divide(part, wholes, out=np.full(wholes.shape, np.nan), where=wholes != 0)
+    return ratios
 
 
 def _tuple(values: Values) -> tuple[float, ...]:

@@ -1,0 +1,158 @@
+"""Baselines that are trained by gradients: another body under our heads, through our trainer's own loop.
+
+Legend:  B = sequences, T = tokens of all sequences, C = width of the body, A = axes, K = levels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from capitoline.configs.training import Training
+from capitoline.modalities.heads import OrdinalHead
+from capitoline.modalities.losses import LINKS
+from capitoline.modalities.ordinal import HeadShape, decide, head_shapes
+from capitoline.modalities.rater import Ratings
+from capitoline.modalities.sequence import RatingNetwork, pack, pool
+from capitoline.modalities.weights import read_weights, write_weights
+from capitoline.pipelines.training.baselines.lstm import LstmBody
+from capitoline.pipelines.training.baselines.readers import (
+    Ids,
+    PieceReader,
+    Reader,
+    ReadInputs,
+    WorldReader,
+    restored,
+)
+from capitoline.pipelines.training.baselines.saving import common_metadata
+from capitoline.pipelines.training.baselines.transformer import SHAPES, TransformerBody, fresh, pretrained
+from capitoline.pipelines.training.corpus import Rows, head_shapes_of, targets
+from capitoline.pipelines.training.dataset import Example
+from capitoline.pipelines.training.inputs import example_text, used_tokens
+from capitoline.pipelines.training.loop import Loop
+from capitoline.pipelines.training.peers import Peers
+from capitoline.pipelines.training.prediction import calibrate
+from capitoline.pipelines.training.run_folder import RunFolder
+
+HEAD_RATE = 1e-3
+RATES = {"lstm": 1e-3, "distilbert": 3e-4, "roberta": 3e-4, "minilm": 1e-4, "hub": 3e-5}
+"""Peak learning rate of the body, by family: pretrained ones are changed slowly, or they forget."""
+POSITIONS = 512
+"""Most tokens that pretrained encoders have learned positions of."""
+BATCH = 32
+"""Sequences read at once."""
+
+Body = LstmBody | TransformerBody
+
+
+class BaselineNetwork(nn.Module):
+    """As `RatingNetwork`, around another body."""
+
+    def __init__(self, body: Body, heads: Mapping[str, HeadShape], features: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.body = body
+        self.heads = nn.ModuleDict(
+            {name: OrdinalHead(2 * body.width, features, shape, dropout) for name, shape in heads.items()}
+        )
+
+    def forward(self, ids: Tensor, offsets: Tensor) -> Tensor:
+        """(T,) ids with offsets (B+1,) → pooled (B, 2C)."""
+        return pool(self.hidden(ids, offsets), offsets)
+
+    def hidden(self, ids: Tensor, offsets: Tensor) -> Tensor:
+        """(T, C), one vector a token."""
+        hidden: Tensor = self.body(ids, offsets)
+        return hidden
+
+    def head(self, name: str) -> OrdinalHead:
+        head = self.heads[name]
+        assert isinstance(head, OrdinalHead)
+        return head
+
+
+def fit(settings: Training, rows: Rows, folder: RunFolder) -> Path:
+    """Train `settings.model` on `rows`; the path of its weights in `folder`."""
+    torch.manual_seed(settings.seed)
+    window = min(settings.window, POSITIONS)
+    body, described, reader = _begin(settings, rows, window)
+    shapes, sizes = head_shapes_of(settings), settings.network
+    network = BaselineNetwork(body, shapes, sizes.features, sizes.dropout)
+    _train(network, ReadInputs(reader, rows.all), rows, settings, folder)
+    metadata = common_metadata(settings, shapes)
+    metadata |= {"body": described, "window": window, "features": sizes.features}
+    path = folder.path / f"{settings.name}.safetensors"
+    write_weights(path, network.state_dict() | reader.tensors(), metadata)
+    return path
+
+
+def _train(network: BaselineNetwork, inputs: ReadInputs, rows: Rows, settings: Training, folder: RunFolder) -> None:
+    """In place; it ends as it was after its best epoch, calibrated."""
+    rate = RATES[settings.model.split(":")[0]]
+    slower = settings.model_copy(update={"rate": HEAD_RATE, "trunk_rate": rate / HEAD_RATE})
+    taught = targets(rows.train, head_shapes_of(settings), settings.balance)
+    # The loop asks of a network what this one has: `hidden`, `head`, and to be a module.
+    trainee = cast(RatingNetwork, network.to("cuda" if torch.cuda.is_available() else "cpu"))
+    Loop(trainee, rows, inputs, taught, slower, folder, Peers()).run()
+    calibrate(trainee.cpu(), inputs, rows.selection)
+
+
+def _begin(settings: Training, rows: Rows, window: int) -> tuple[Body, dict[str, Any], Reader]:
+    """The untrained body, what describes it, and what reads for it."""
+    if settings.model not in ("lstm", *SHAPES):
+        model, tokenizer = pretrained(settings.model)
+        return TransformerBody(model, 0), model.config.to_dict(), PieceReader(tokenizer, window)
+    reader = WorldReader(used_tokens(map(example_text, rows.train), settings), window)
+    width, layers = settings.network.width, settings.network.layers
+    if settings.model == "lstm":
+        described = {"vocabulary": reader.vocabulary, "width": width, "layers": layers}
+    else:
+        described = SHAPES[settings.model](reader.vocabulary + 1, width, layers, window).to_dict()
+    return _body(settings.model, described), described, reader
+
+
+def _body(model: str, described: dict[str, Any]) -> Body:
+    if model == "lstm":
+        return LstmBody(**described)
+    return TransformerBody(fresh(described), int(model in SHAPES))
+
+
+class NetworkExamples:
+    """A baseline's weight file, asked about texts, sorted by length so that little padding is computed.
+
+    Raises:
+        ValueError: the file cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        tensors, metadata = read_weights(path, "text")
+        self.heads = head_shapes(metadata)
+        self._reader = restored(tensors, metadata["window"])
+        self._network = BaselineNetwork(_body(metadata["model"], metadata["body"]), self.heads, metadata["features"])
+        weights = {name: tensor for name, tensor in tensors.items() if not name.startswith("reader.")}
+        self._network.load_state_dict(weights)
+        self._network.eval()
+
+    def __call__(self, examples: Sequence[Example], channels: Sequence[str] = ()) -> Ratings:
+        """Ratings by the head of the examples."""
+        name = examples[0].source.head
+        shape = self.heads[name]
+        probabilities = self._probabilities([self._reader.ids(example_text(one)) for one in examples], name).numpy()
+        if shape.is_one_axis:
+            probabilities = probabilities[:, 0]
+        nothing = np.zeros((len(examples), 0), np.float32)
+        return Ratings(probabilities, nothing, decide(probabilities, shape.down_cost))
+
+    @torch.inference_mode()
+    def _probabilities(self, ids: Sequence[Ids], name: str) -> Tensor:
+        """(B, A, K)."""
+        head = self._network.head(name)
+        order = np.argsort([len(one) for one in ids], kind="stable")
+        batches = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
+        logits = torch.cat([head(self._network(*pack([ids[row] for row in batch])))[0] for batch in batches])
+        back = torch.from_numpy(np.argsort(order))
+        return LINKS[head.shape.link](logits[back]).exp()
