@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 class MlpOptions:
     """Numbers of `configs.fusion.MlpSettings`, which documents them."""
 
-    width: int = 16
-    hidden: int = 32
+    width: int = 8
+    hidden: int = 16
     dropout: float = 0.3
     missing: float = 0.2
     auxiliary: float = 0.3
-    members: int = 4
-    epochs: int = 30
-    batch: int = 64
+    members: int = 3
+    epochs: int = 20
+    batch: int = 256
     rate: float = 3e-3
     decay: float = 0.1
     samples: int = 32
