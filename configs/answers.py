@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from capitoline.configs.settings import Strict
+from capitoline.configs.settings import ExpertSettings, Strict
 
 ENDPOINT = "endpoint"
 EXPERT = "expert:"
@@ -134,7 +134,9 @@ class AnswerDistillation(Strict):
     """For an expert as teacher whose weights are on another scale, as in a `rate` configuration."""
     trusted: Trusted = Trusted()
     teacher: str = ENDPOINT
-    """`endpoint`, or `expert:NAME` for a default expert here (`expert:text`)."""
+    """`endpoint`, or `expert:NAME` for an expert here: a default one (`expert:text`), or that under `expert:`."""
+    expert: ExpertSettings | None = None
+    """An expert with weights of yours, as in a `rate` configuration: `{kind: text, name: mine, weights: …}`."""
     endpoint: Endpoint | None = None
     question: Question = Question()
     policy: PolicyName = "ask_again_then_discard"

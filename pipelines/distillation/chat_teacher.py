@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +20,9 @@ from capitoline.pipelines.distillation.prompt import (
     objected,
 )
 from capitoline.pipelines.distillation.reply import Completion, UnfitError, read_answer, read_completion
+
+SAID_CHARACTERS = 2_000
+"""Of an answer that was none, that the teacher is reminded of; they are paid for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +53,18 @@ class ChatTeacher:
         self._endpoint, self._prompt, self._parameters = endpoint, prompt, parameters
         self._answer_tokens, self._pace, self._patience = answer_tokens, pace, patience
         self._unserved = 0
-        self._closed = closed
+        self._closed, self._ended = closed, threading.Event()
         self._lock = threading.Lock()
 
     @property
     def closed(self) -> str:
         """Why no further question makes sense; empty while one does."""
         return self._closed
+
+    def close(self, reason: str) -> None:
+        """Nothing more is asked, and nobody waits to ask once more."""
+        self._closed = self._closed or reason
+        self._ended.set()
 
     def ask(self, item: Decoded) -> Answer:
         """Raises NoAnswerError."""
@@ -83,7 +90,7 @@ class ChatTeacher:
                 label, reason = self._read(completion)
             except UnfitError as error:
                 problem = self._endpoint.hidden(str(error))
-                asked = objected(messages, error.said, NO_FORM) if error.said else messages
+                asked = objected(messages, error.said[:SAID_CHARACTERS], NO_FORM) if error.said else messages
             else:
                 return Answer(label, self._endpoint.hidden(reason), usage)
         raise NoAnswerError(f"{problem} (the last of {self._patience.answers} answers)", usage)
@@ -91,7 +98,7 @@ class ChatTeacher:
     def _served(self, messages: list[Message]) -> Completion:
         """Requests until one is served; its usage counts those before it."""
         failed, failure = 0, ""
-        while failed < self._patience.attempts:
+        while failed < self._patience.attempts and not self._closed:
             try:
                 completion = self._complete(messages)
             except UnservedError as error:
@@ -102,13 +109,14 @@ class ChatTeacher:
             except RejectedError as error:
                 raise NoAnswerError(str(error), Usage(requests=failed + 1)) from error
             except ClosedError as error:
-                self._closed = str(error)
+                self.close(str(error))
                 raise NoAnswerError(str(error), Usage(requests=failed + 1), unserved=True) from error
             else:
                 self._note(served=True)
                 return replace(completion, usage=completion.usage + Usage(requests=failed))
-        self._note(served=False)
-        raise NoAnswerError(f"{failure} (the last of {failed} requests)", Usage(requests=failed), unserved=True)
+        failure = f"{failure} (the last of {failed} requests)" if failed else self._closed
+        self._note(served=False, failure=failure)
+        raise NoAnswerError(failure, Usage(requests=failed), unserved=True)
 
     def _complete(self, messages: list[Message]) -> Completion:
         foreseen = Usage(1, estimated_tokens(messages), self._answer_tokens)
@@ -129,11 +137,11 @@ class ChatTeacher:
             return
         if wait:
             self._pace.pause(wait)
-        time.sleep(max(wait, self._patience.backoff * 2 ** (failed - 1)))
+        self._ended.wait(max(wait, self._patience.backoff * 2 ** (failed - 1)))
 
-    def _note(self, served: bool) -> None:
+    def _note(self, served: bool, failure: str = "") -> None:
         """Counts the items in a row that nothing was served for, and closes the teacher at the limit."""
         with self._lock:
             self._unserved = 0 if served else self._unserved + 1
             if self._unserved >= self._patience.give_up:
-                self._closed = f"{self._unserved} rows in a row were not served"
+                self.close(f"{self._unserved} rows in a row were not served, the last because: {failure}")

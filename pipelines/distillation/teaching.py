@@ -57,7 +57,8 @@ def rating_settings(settings: AnswerDistillation) -> Settings:
     """
     experts: tuple[ExpertSettings, ...] = ()
     if settings.teacher != ENDPOINT:
-        known = {expert.name: expert for expert in Settings().experts}
+        own = (settings.expert,) if settings.expert else ()
+        known = {expert.name: expert for expert in (*Settings().experts, *own)}
         name = settings.teacher.removeprefix(EXPERT)
         if name not in known:
             raise ValueError(f"there is no expert {name!r} to teach; there are {', '.join(known)}")
@@ -148,9 +149,12 @@ def _key(one: Endpoint) -> str:
 
 
 def _without_key(one: Endpoint) -> str:
-    """What is wrong if the key is not there, which can happen on one node of a cluster only."""
-    if one.api_key_env and not _key(one):
+    """What is wrong if the key is not there, which can happen on one node of a cluster only, or cannot be sent."""
+    key = _key(one)
+    if one.api_key_env and not key:
         return f"the environment variable {one.api_key_env} holds no key; set it, on every node"
+    if not (key.isascii() and key.isprintable()):
+        return f"the environment variable {one.api_key_env} holds line ends or letters that no key has"
     return ""
 
 

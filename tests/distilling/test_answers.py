@@ -269,6 +269,19 @@ def test_other_manifests_do_as_well(
     assert [row["label"] for row in labelled(tmp_path / "out")] == [row["rating5"] for row in rows]
 
 
+def test_an_expert_with_weights_of_one_s_own_can_teach_and_an_unknown_one_is_refused(
+    configure: Configure, rows: list[Row], tmp_path: Path
+) -> None:
+    own = {"kind": "tags", "name": "mine", "weights": "text"}
+    distil_answers(configure("http://127.0.0.1:9", teacher="expert:mine", expert=own), tmp_path / "out", tmp_path)
+    told = [row["provenance"]["teacher"] for row in read_lines(tmp_path / "out" / "discarded.jsonl")]
+    assert told
+    assert set(told) == {"expert:mine"}
+    assert len(labelled(tmp_path / "out")) + len(told) == len(rows)
+    with pytest.raises(ValueError, match="there is no expert 'mine'"):
+        distil_answers(configure("http://127.0.0.1:9", teacher="expert:mine"), tmp_path / "other", tmp_path)
+
+
 def test_an_expert_here_can_teach_and_shows_its_probabilities(configure: Configure, data: Path, tmp_path: Path) -> None:
     with gzip.open(data / "mpaa_reasons.jsonl.gz", "rt", encoding="utf-8") as file:
         reasons = [json.loads(line) for line in itertools.islice(file, 60)]

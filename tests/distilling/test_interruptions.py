@@ -206,6 +206,7 @@ def test_a_wrong_key_ends_the_run_at_once_and_a_missing_one_before_it(
     code, said = finish(start(config, out, TEACHER_KEY="sk-mistyped"))
     assert (code, committed(out)) == (1, [])
     assert "HTTP 401" in said and "run the same command to continue" in said and "mistyped" not in said
-    code, said = finish(start(config, out, TEACHER_KEY=""))
-    assert code == 2
-    assert "TEACHER_KEY holds no key" in said
+    for unfit, why in (("", "TEACHER_KEY holds no key"), ("sk-first\nsk-second", "TEACHER_KEY holds line ends")):
+        code, said = finish(start(config, out, TEACHER_KEY=unfit))
+        assert code == 2
+        assert why in said and "sk-" not in said
