@@ -15,6 +15,8 @@ class Texts(Strict):
     """JSON lines, perhaps gzipped, under the data folder."""
     columns: tuple[str, ...] = ("text",)
     """Joined by a space; a row without any of them is passed over."""
+    passages: int | None = Field(default=None, gt=0)
+    """Of each text only so many, from its beginning; all if not given."""
     licence: str = ""
     """As its publisher states it; printed in the card."""
 
@@ -46,7 +48,5 @@ class FeatureDistillation(Strict):
     decay: float = Field(default=0.01, ge=0)
     forget: float = Field(default=0.05, ge=0, lt=1)
     """Share of tokens dropped at random."""
-    minutes: float | None = Field(default=None, gt=0)
-    """Wall time after which training ends, its rate fallen as after the last epoch; without it all epochs run."""
     workers: int = Field(default=1, gt=0)
     """Processes that ask the teacher, one thread each."""

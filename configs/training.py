@@ -61,7 +61,8 @@ class Source(Strict):
     """In place of `label`: axis of the head → column of its level, `column.key` for a key of an object.
     Where it is missing, that axis is unknown."""
     listed: str = ""
-    """In place of `label`: the column that lists the axes that are present, at the highest level."""
+    """In place of `label`: the column that lists the axes that are present, at the highest level;
+    a list, or a text divided by commas or semicolons."""
     complete: bool = False
     """Whether what `listed` does not list is absent; if not, it is unknown."""
     mapping: dict[str, str] = Field(default_factory=dict)

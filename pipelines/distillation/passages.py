@@ -22,8 +22,8 @@ def read_passages(texts: Iterable[Texts], data: Path, longest: int) -> list[str]
     Raises:
         ValueError: a file is missing.
     """
-    whole = (text for one in texts for text in _texts_of(one, data))
-    return list(dict.fromkeys(passage for text in whole for passage in divide(text, longest)))
+    whole = ((text, one.passages) for one in texts for text in _texts_of(one, data))
+    return list(dict.fromkeys(passage for text, count in whole for passage in divide(text, longest)[:count]))
 
 
 def _texts_of(source: Texts, data: Path) -> Iterator[str]:

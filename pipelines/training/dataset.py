@@ -146,6 +146,8 @@ def _severity(value: Any, source: Source, head: HeadShape) -> int:
 
 
 def _listed(value: Any, source: Source, head: HeadShape) -> tuple[int, ...]:
+    if isinstance(value, str):
+        value = [one.strip() for one in value.replace(";", ",").split(",") if one.strip()]
     if not isinstance(value, list):
         return (UNKNOWN,) * len(head.axes)
     present = {source.mapping.get(str(one), str(one)) for one in value}
