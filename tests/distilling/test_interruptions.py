@@ -81,6 +81,7 @@ def test_killed_half_way_and_started_again_it_asks_nothing_twice_and_gives_the_s
     assert outcome(out) == outcome(tmp_path / "undisturbed")
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_with_a_word(
     serve: Serve, configure: Configure, rows: list[Row], right: Answers, tmp_path: Path
 ) -> None:
@@ -178,6 +179,7 @@ def test_another_question_or_other_rows_are_refused(
         distil_answers(configure(server.url, table=rows[:5]), out, tmp_path)
 
 
+@pytest.mark.slow
 def test_the_key_is_in_no_file_and_no_message(
     serve: Serve, configure: Configure, rows: list[Row], right: Answers, tmp_path: Path
 ) -> None:
@@ -198,6 +200,7 @@ def test_the_key_is_in_no_file_and_no_message(
     assert any("because [key]" in row.get("reason", "") for row in outcome(out))
 
 
+@pytest.mark.slow
 def test_a_wrong_key_ends_the_run_at_once_and_a_missing_one_before_it(
     serve: Serve, configure: Configure, rows: list[Row], right: Answers, tmp_path: Path
 ) -> None:
