@@ -136,8 +136,11 @@ class ImageInputs:
         self._encoder = ImageEncoder()
         self.vector = self._encoder.width
         self._forget = settings.forget
-        tokens = encoded_pictures(self._encoder, examples, data)
-        self._tokens = {one.key: array.astype(np.float16) for one, array in zip(examples, tokens, strict=True)}
+        # Several heads may learn from one picture, which is encoded once.
+        different = {_picture(one): one for one in examples}
+        tokens = encoded_pictures(self._encoder, list(different.values()), data)
+        halves = dict(zip(different, (array.astype(np.float16) for array in tokens), strict=True))
+        self._tokens = {one.key: halves[_picture(one)] for one in examples}
 
     def sequence(self, example: Example, draw: np.random.Generator | None) -> Array:
         """(P, E) float32; in training half of the pictures mirrored, some patches dropped."""
@@ -184,11 +187,16 @@ def encoded_pictures(
             yield from encoder([_read_picture(one, archives[one.source.archive]) for one in some])
 
 
+def _picture(example: Example) -> tuple[str, str]:
+    """Archive and member of an example's picture."""
+    return example.source.archive, str(example.row[example.source.columns[0]])
+
+
 def _read_picture(example: Example, archive: zipfile.ZipFile) -> npt.NDArray[np.uint8]:
     """(H, W, 3) RGB."""
     from PIL import Image
 
-    member = archive.read(str(example.row[example.source.columns[0]]))
+    member = archive.read(_picture(example)[1])
     return np.asarray(Image.open(io.BytesIO(member)).convert("RGB"), np.uint8)
 
 
