@@ -7,22 +7,22 @@ from collections.abc import Sequence
 from capitoline.pipelines.evaluation.result import Ordered, Result
 from capitoline.pipelines.evaluation.table import HEADINGS, LEGEND, cells, figure
 from capitoline.pipelines.report.document import anchor, document, section
-from capitoline.pipelines.report.markup import Markup, element, join
+from capitoline.pipelines.report.markup import Markup, element
 from capitoline.pipelines.report.panels import count_cell, note, panel, panels, table
 from capitoline.pipelines.report.plots import heat_map, reliability_diagram
 
 
 def page(results: Sequence[Result], title: str = "Capitoline evaluation") -> str:
     """The whole document: the table, then a section for each task."""
-    return document(
-        title,
-        join(
-            element("header", element("h1", title), note(LEGEND)),
-            element("nav", *(element("a", one.task, href=f"#{anchor(_name(one))}") for one in results)),
-            panel("", _wide(results)),
-            *(section(_name(one), _task(one)) for one in results),
-        ),
+    body = element(
+        "main",
+        element("header", element("h1", title), note(LEGEND)),
+        element("nav", *(element("a", one.task, href=f"#{anchor(_name(one))}") for one in results)),
+        panel("", _wide(results)),
+        *(section(_name(one), _task(one)) for one in results),
+        class_="measured",
     )
+    return document(title, body)
 
 
 def _name(result: Result) -> str:

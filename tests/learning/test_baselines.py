@@ -11,6 +11,7 @@ from capitoline.modalities.sequence import pack
 from capitoline.modalities.weights import read_metadata
 from capitoline.pipelines.evaluate import evaluate
 from capitoline.pipelines.evaluation.raters import open_rater
+from capitoline.pipelines.train import train
 from capitoline.pipelines.training.baselines import BASELINES, fit_baseline
 from capitoline.pipelines.training.baselines.lstm import LstmBody
 from capitoline.pipelines.training.baselines.transformer import SHAPES, TransformerBody, fresh
@@ -25,7 +26,10 @@ def _settings(tiny: Path, model: str) -> tuple[Training, Rows]:
     return settings, read_rows(settings, tiny)
 
 
-@pytest.mark.parametrize("model", ["tfidf", "lstm", "distilbert", "roberta"])
+SLOW = [pytest.param(one, marks=pytest.mark.slow) for one in ("lstm", "distilbert")]
+
+
+@pytest.mark.parametrize("model", ["tfidf", "roberta", *SLOW])
 def test_a_baseline_trained_on_the_same_rows_is_measured_by_the_same_program(
     model: str, tiny: Path, tmp_path: Path
 ) -> None:
@@ -84,6 +88,15 @@ def test_a_sequence_is_read_the_same_alone_and_among_others(family: str) -> None
         alone = torch.cat([body(*pack([one])) for one in sequences])
     assert together.shape == (46, 64)
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
+
+
+def test_the_trainer_trains_a_baseline_by_one_flag_and_no_other_in_its_folder(tiny: Path, tmp_path: Path) -> None:
+    weights = train(tiny / "tiny.yaml", tmp_path, tiny, model="tfidf")
+    written = weights.stat().st_mtime_ns
+    assert read_metadata(weights)["model"] == "tfidf"
+    assert train(tiny / "tiny.yaml", tmp_path, tiny, model="tfidf").stat().st_mtime_ns == written
+    with pytest.raises(ValueError, match="another configuration"):
+        train(tiny / "tiny.yaml", tmp_path, tiny)
 
 
 def test_an_unknown_model_is_refused_with_the_names_of_those_there_are(tiny: Path, tmp_path: Path) -> None:

