@@ -42,10 +42,9 @@ def write_card(
 
 
 def _teacher(settings: AnswerDistillation, source: Source) -> str:
-    where = f" at {settings.endpoint.url}" if settings.endpoint and source.prompt else ""
     prompt = f", prompt `{source.prompt}`" if source.prompt else ""
     return (
-        f"Teacher: `{source.teacher}`, model `{source.model}`{where}{prompt}. "
+        f"Teacher: `{source.teacher}`, model `{source.model}`{prompt}. "
         f"Scale, mildest first: {' < '.join(settings.scale)}. These labels are a teacher's, not a person's."
     )
 

@@ -22,7 +22,7 @@ class Source:
     """Who was asked, and what."""
 
     teacher: str
-    """`endpoint` or `expert:NAME`."""
+    """`expert:NAME`, or the URL of the endpoint."""
     model: str
     """The model's name, or the digest of the expert's weights."""
     prompt: str

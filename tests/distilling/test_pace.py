@@ -24,8 +24,8 @@ def moments(pace: Pace, tokens: int, count: int) -> list[float]:
     [(Pace(1200, None), 0.05), (Pace(None, 60_000), 0.1), (Pace(1200, 60_000), 0.1), (Pace(600, 600_000), 0.1)],
 )
 def test_threads_take_turns(pace: Pace, seconds: float) -> None:
-    found = moments(pace, tokens=100, count=5)
-    assert found[-1] - found[0] >= 4 * seconds * 0.95
+    started = time.monotonic()
+    assert moments(pace, tokens=100, count=5)[-1] - started >= 4 * seconds
 
 
 def test_without_limits_nobody_waits() -> None:
@@ -44,6 +44,6 @@ def test_tokens_that_were_not_used_are_given_back() -> None:
 
 def test_a_pause_holds_everybody() -> None:
     pace = Pace(None, None)
-    pace.pause(0.3)
     started = time.monotonic()
-    assert moments(pace, 1, 4)[0] - started >= 0.28
+    pace.pause(0.3)
+    assert moments(pace, 1, 4)[0] - started >= 0.3
