@@ -95,7 +95,7 @@ class Mlp:
             known = member.sums(chosen)
             logits += member.logits(known[:, None, present].sum(axis=2) + sampled[None, :, ~present].sum(axis=2))
         alarmed = np.maximum(
-            most_alarmed(chosen.odds, chosen.rated)[:, None],
+            most_alarmed(chosen.odds, np.broadcast_to(present, chosen.rated.shape))[:, None],
             self._samples.odds[:, ~present].max(axis=1)[None],
         )
         means: Array = self._distribution(logits, alarmed).mean(axis=1)

@@ -54,4 +54,4 @@ def as_arrays(name: str, evidence: list[Evidence], weights: str) -> ExpertFeatur
 
 
 def _certain(evidence: Evidence) -> npt.NDArray[np.float64]:
-    return np.eye(len(SETTINGS.scale))[evidence.severity or 0]
+    return np.asarray(np.eye(len(SETTINGS.scale))[evidence.severity or 0])
