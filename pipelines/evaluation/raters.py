@@ -17,7 +17,9 @@ from capitoline.modalities.weights import read_metadata
 from capitoline.pipelines.evaluation.rows import STRETCH
 from capitoline.pipelines.training.baselines.tfidf import TfidfExamples
 from capitoline.pipelines.training.dataset import Example
-from capitoline.pipelines.training.inputs import encoded_pictures, example_text, frame_scores
+from capitoline.pipelines.training.films import frame_scores
+from capitoline.pipelines.training.pictures import encoded_pictures
+from capitoline.pipelines.training.texts import example_text
 
 OURS = "rwkv"
 """The model family of weights whose metadata name none."""

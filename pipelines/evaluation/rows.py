@@ -10,7 +10,7 @@ from capitoline.configs.evaluation import Task
 from capitoline.configs.training import Source
 from capitoline.modalities.ordinal import HeadShape
 from capitoline.pipelines.training.dataset import Division, Example, read_examples
-from capitoline.pipelines.training.inputs import example_text
+from capitoline.pipelines.training.texts import example_text
 
 STRETCH = "stretch"
 """The column under which a piece of a clip keeps its first frame and the one after its last."""

@@ -6,7 +6,9 @@ import pytest
 from capitoline.configs.training import Source
 from capitoline.modalities.frames import CHANNELS, SEEN_HERE, frame_vectors, nsfw_vectors, spread
 from capitoline.pipelines.training.dataset import Division, Example
-from capitoline.pipelines.training.inputs import example_text, hide_channels, mirrored
+from capitoline.pipelines.training.films import hide_channels
+from capitoline.pipelines.training.pictures import mirrored
+from capitoline.pipelines.training.texts import example_text
 
 
 def _scores(seed: int = 0) -> np.ndarray:

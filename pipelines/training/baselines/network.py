@@ -33,11 +33,11 @@ from capitoline.pipelines.training.baselines.saving import common_metadata
 from capitoline.pipelines.training.baselines.transformer import SHAPES, TransformerBody, fresh, pretrained
 from capitoline.pipelines.training.corpus import Rows, head_shapes_of, targets
 from capitoline.pipelines.training.dataset import Example
-from capitoline.pipelines.training.inputs import example_text, used_tokens
 from capitoline.pipelines.training.loop import Loop
 from capitoline.pipelines.training.peers import Peers
 from capitoline.pipelines.training.prediction import calibrate
 from capitoline.pipelines.training.run_folder import RunFolder
+from capitoline.pipelines.training.texts import example_text, used_tokens
 
 HEAD_RATE = 1e-3
 RATES = {"lstm": 1e-3, "distilbert": 3e-4, "roberta": 3e-4, "minilm": 1e-4, "hub": 3e-5}

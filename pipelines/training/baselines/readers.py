@@ -16,7 +16,7 @@ from torch import Tensor
 from capitoline.modalities.trunk import BEGIN, Vocabulary
 from capitoline.pipelines.training.baselines.saving import bytes_of, text_of
 from capitoline.pipelines.training.dataset import Example
-from capitoline.pipelines.training.inputs import example_text
+from capitoline.pipelines.training.texts import example_text
 
 Ids = npt.NDArray[np.int64]
 

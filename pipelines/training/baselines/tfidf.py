@@ -24,8 +24,8 @@ from capitoline.modalities.weights import read_weights, write_weights
 from capitoline.pipelines.training.baselines.saving import bytes_of, common_metadata, text_of
 from capitoline.pipelines.training.corpus import Rows, by_head, head_shapes_of
 from capitoline.pipelines.training.dataset import Example, targets_of
-from capitoline.pipelines.training.inputs import example_text
 from capitoline.pipelines.training.run_folder import RunFolder
+from capitoline.pipelines.training.texts import example_text
 
 if TYPE_CHECKING:
     from sklearn.feature_extraction.text import TfidfVectorizer
