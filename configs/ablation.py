@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from capitoline.configs.feature_build import FeatureBuild
+from capitoline.configs.fusion import MlpSettings
 from capitoline.configs.settings import Strict
 
 StrategyName = Literal[
@@ -34,9 +36,12 @@ class LearningCurve(Strict):
 class Ablation(Strict):
     """Which strategy, which experts and which cost to run, from stored features."""
 
+    title: str = "Ablation"
+    """Of the page."""
     features: str
-    """Folder of a feature store with the splits `train`, `val` and `test`; built first if it is missing and
-    there is a `build` section."""
+    """Folder of a feature store with the splits `train`, `val` and `test`."""
+    build: FeatureBuild | None = None
+    """How the features are made, where they are not there yet; null: they must be there."""
     experts: tuple[str, ...] = ()
     """Experts whose subsets are compared; if empty, all of the store."""
     strategies: tuple[StrategyName, ...] = (
@@ -58,5 +63,6 @@ class Ablation(Strict):
     """Share of the rows about which a noised expert speaks of another row (synthetic)."""
     draws: int = Field(default=10_000, ge=1_000)
     """Of the bootstrap."""
+    mlp: MlpSettings = MlpSettings()
     selection: Selection = Selection()
     curve: LearningCurve | None = LearningCurve()

@@ -20,8 +20,8 @@ from capitoline.pipelines.ablation.attribution import leave_one_out, shapley
 from capitoline.pipelines.ablation.comparison import report
 from capitoline.pipelines.ablation.final import best_of, finalists, pairs, roles
 from capitoline.pipelines.ablation.findings import Attribution, Curve, CurvePoint, Findings, Split
-from capitoline.pipelines.ablation.fitting import Strategy, Task, share_of_groups
-from capitoline.pipelines.ablation.grid import VOTES, Candidate, Fit, candidates, subsets
+from capitoline.pipelines.ablation.fitting import Task, share_of_groups
+from capitoline.pipelines.ablation.grid import EXPERT, VOTES, Candidate, Fit, candidates
 from capitoline.pipelines.ablation.outcomes import Combination, outcome
 from capitoline.pipelines.ablation.resampling import Interval, draw, percentile_interval, resample
 from capitoline.pipelines.ablation.robustness import CLEAN, applied, conditions
@@ -34,8 +34,6 @@ SEED = 7
 
 SPLITS = ("train", "val", "test")
 
-Strategies = Mapping[str, Strategy]
-
 
 @dataclass(frozen=True, slots=True)
 class Ablated:
@@ -46,7 +44,7 @@ class Ablated:
     """Under which its items go to a person."""
 
 
-def ablate(settings: Ablation, features: FeatureSet, strategies: Strategies, options: Options, title: str) -> Ablated:
+def ablate(settings: Ablation, features: FeatureSet, options: Options, title: str) -> Ablated:
     """Compares every combination that `settings` name.
 
     Raises:
@@ -57,7 +55,7 @@ def ablate(settings: Ablation, features: FeatureSet, strategies: Strategies, opt
     experts = tuple(one.name for one in rows["val"].experts)
     compared = candidates(settings.strategies, experts, settings.down_costs, settings.reviews)
     review = settings.selection.review
-    tried = trial(_task(settings, rows, strategies, options), compared, _curve_fits(settings, experts), settings.seeds)
+    tried = trial(_task(settings, rows, options), compared, _curve_fits(settings, experts), settings.seeds)
     measured = tried.measured(tried.combinations(compared, review))
     seconds = {one.name: float(one.seconds.mean()) for one in rows["val"].experts}
     ranked = standings(measured, seconds)
@@ -105,11 +103,11 @@ def splits_of(features: FeatureSet) -> dict[str, FeatureSet]:
     return rows
 
 
-def _task(settings: Ablation, rows: Mapping[str, FeatureSet], strategies: Strategies, options: Options) -> Task:
+def _task(settings: Ablation, rows: Mapping[str, FeatureSet], options: Options) -> Task:
     # One level of cost for the fits: what decides by cost decides at each of them from the same fit.
     experts = tuple(one.name for one in rows["val"].experts)
     faulty = {one: applied(one, rows["val"], settings.noise, SEED) for one in conditions(experts)}
-    return Task(strategies, replace(options, down_cost=1.0), rows["train"], faulty)
+    return Task(replace(options, down_cost=1.0), rows["train"], faulty)
 
 
 def _differences(
@@ -134,18 +132,18 @@ def _differences(
 
 
 def _attribution(ranked: Sequence[Standing], chosen: Standing, experts: tuple[str, ...]) -> Attribution:
-    """Of the chosen strategy at its cost; a vote of one expert stands under the first vote only."""
-    strategy, cost = chosen.candidate.strategy, chosen.candidate.down_cost
+    """Of the chosen strategy at its cost, of the experts alone where it is a vote; all of it with the chosen review."""
+    wanted = chosen.candidate
     values = {frozenset[str](): 0.0}
-    for one in reversed(ranked):
+    for one in ranked:
         candidate = one.candidate
-        alike = candidate.strategy == strategy or (
-            strategy in VOTES and candidate.strategy in VOTES and len(candidate.experts) == 1
-        )
-        if alike and candidate.down_cost == cost and candidate.review == chosen.candidate.review:
+        alone = candidate.is_expert and wanted.strategy in (*VOTES, EXPERT)
+        alike = candidate.strategy == wanted.strategy and candidate.down_cost == wanted.down_cost
+        if (alone or alike) and candidate.review == wanted.review:
             values[frozenset(candidate.experts)] = one.kappa
-    assert len(values) == len(subsets(experts)) + 1
-    return Attribution(strategy, cost, values[frozenset(experts)], leave_one_out(values), shapley(values))
+    return Attribution(
+        wanted.strategy, wanted.down_cost, values[frozenset(experts)], leave_one_out(values), shapley(values)
+    )
 
 
 def _curve_fits(settings: Ablation, experts: tuple[str, ...]) -> list[Fit]:

@@ -6,7 +6,7 @@ A fit happens once: costs, shares of review and conditions are decided from it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
@@ -14,16 +14,26 @@ from multiprocessing import get_context
 import numpy as np
 
 from capitoline.fusion.options import Options
-from capitoline.modalities.decisions import ArrayDecider, Decisions
+from capitoline.modalities.decisions import NOT_RATED, ArrayDecider, Decisions
 from capitoline.modalities.feature_set import FeatureSet
-from capitoline.pipelines.ablation.grid import Fit
+from capitoline.pipelines.ablation.grid import EXPERT, Fit
 from capitoline.pipelines.ablation.robustness import Condition
+from capitoline.pipelines.strategies import STRATEGIES
 
-Strategy = Callable[[FeatureSet, Options], ArrayDecider]
-"""(training rows, options) → a decider fitted to them."""
+FITTERS = {**STRATEGIES, EXPERT: lambda features, options: Ballot()}
 
 FEW = 8
 """Fits for which no processes are started."""
+
+
+class Ballot:
+    """The one expert there is: its ballot, and the probabilities it rests on."""
+
+    name = EXPERT
+
+    def decide(self, features: FeatureSet) -> Decisions:
+        (expert,) = features.experts
+        return Decisions(np.where(expert.rated, expert.severities, NOT_RATED), expert.probabilities)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +49,6 @@ class Fitted:
 class Task:
     """What a process is given once: rows to fit to, and rows to decide, by condition."""
 
-    strategies: Mapping[str, Strategy]
     options: Options
     """Of every fit but for the seed."""
     train: FeatureSet
@@ -47,7 +56,7 @@ class Task:
 
     def run(self, fit: Fit) -> Fitted:
         train = share_of_groups(self.train, fit.share).only(fit.experts)
-        decider = self.strategies[fit.strategy](train, replace(self.options, seed=fit.seed))
+        decider = FITTERS[fit.strategy](train, replace(self.options, seed=fit.seed))
         decisions = {
             condition: decider.decide(rows.only(fit.experts))
             for condition, rows in self.rows.items()

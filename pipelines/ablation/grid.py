@@ -32,14 +32,21 @@ class Candidate:
     @property
     def name(self) -> str:
         """As people read it: `mlp · image+tags · cost 1.5 · review 10 %`."""
-        alone = self.strategy in VOTES and len(self.experts) == 1
-        parts = [f"{self.experts[0]} alone" if alone else f"{self.strategy} · {'+'.join(self.experts)}"]
+        parts = [f"{self.experts[0]} alone" if self.is_expert else f"{self.strategy} · {'+'.join(self.experts)}"]
         parts += [f"cost {self.down_cost:g}"] if self.down_cost else []
         return " · ".join([*parts, f"review {self.review:.0%}"] if self.review else parts)
 
+    @property
+    def is_expert(self) -> bool:
+        """Whether it is one expert, asked without any decider."""
+        return self.strategy == EXPERT
 
-VOTES = ("majority", "upper_median", "most_severe", "weighted", "weighted_vote")
-"""They decide by ballots, so no cost applies; of one expert all give its ballot."""
+
+EXPERT = "expert"
+"""A single expert's ballot as it is: what every vote of one expert comes to."""
+
+VOTES = ("majority", "upper_median", "most_severe", "weighted_vote")
+"""They decide by ballots, so no cost applies."""
 
 BY_COST = ("calibrated_most_severe", "dawid_skene", "mlp", "stacking")
 """They decide by expected cost, so each cost is another decision of the same fit."""
@@ -56,12 +63,12 @@ def subsets(experts: Sequence[str]) -> list[tuple[str, ...]]:
 def candidates(
     strategies: Sequence[str], experts: Sequence[str], down_costs: Sequence[float], reviews: Sequence[float]
 ) -> list[Candidate]:
-    """Every choice that can differ from the others; the vote of one expert stands once, under the first vote."""
-    first = next((one for one in strategies if one in VOTES), "")
-    return [
+    """Every choice that can differ from the others, each expert alone among them."""
+    alone = [Candidate(EXPERT, (one,), 0.0, review) for one, review in product(sorted(experts), reviews)]
+    return alone + [
         Candidate(strategy, some, cost, review)
         for strategy, some, review in product(strategies, subsets(experts), reviews)
-        if strategy not in VOTES or len(some) > 1 or strategy == first
+        if strategy not in VOTES or len(some) > 1
         for cost in (down_costs if strategy in BY_COST else (0.0,))
     ]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from capitoline.pipelines.ablation.grid import VOTES, Candidate
+from capitoline.pipelines.ablation.grid import Candidate
 from capitoline.pipelines.ablation.outcomes import Measured
 from capitoline.pipelines.ablation.robustness import CLEAN
 
@@ -45,7 +45,7 @@ def standings(measured: Sequence[Measured], seconds: Mapping[str, float]) -> lis
 
 def best_expert(ranked: Sequence[Standing], review: float) -> Standing:
     """The single expert with the highest kappa, its ballot taken as it is."""
-    return next(one for one in ranked if is_ballot(one.candidate) and one.candidate.review == review)
+    return next(one for one in ranked if one.candidate.is_expert and one.candidate.review == review)
 
 
 def select(ranked: Sequence[Standing], review: float, down_slack: float | None) -> Standing:
@@ -56,11 +56,6 @@ def select(ranked: Sequence[Standing], review: float, down_slack: float | None) 
     """
     bound = np.inf if down_slack is None else best_expert(ranked, review).down_rate + down_slack
     return next(one for one in ranked if one.candidate.review == review and one.down_rate <= bound)
-
-
-def is_ballot(candidate: Candidate) -> bool:
-    """Whether it is one expert, asked without any decider."""
-    return candidate.strategy in VOTES and len(candidate.experts) == 1
 
 
 def _standing(candidate: Candidate, measured: Sequence[Measured], seconds: Mapping[str, float]) -> Standing:

@@ -41,11 +41,12 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A field of a heat map: `strength` 0…1 shades it, `words` tell more on hovering."""
+    """A field of a heat map: `strength` 0…1 shades it, `words` tell more on hovering, `alarm` is the other colour."""
 
     text: str
     strength: float
     words: str
+    alarm: bool = False
 
 
 def colours(count: int) -> list[str]:
@@ -163,10 +164,11 @@ def _segments(segments: Sequence[Segment], left: float, top: float, scale: float
 
 def _field(cell: Cell, left: float, top: float, width: float, height: float) -> Markup:
     box = {"x": left + 1, "y": top + 1, "width": width - 2, "height": height - 2, "rx": 3}
+    shade = "field alarm" if cell.alarm else "field"
     return element(
         "g",
         element("title", cell.words) if cell.words else "",
-        element("rect", class_="field", fill_opacity=round(0.06 + 0.62 * cell.strength, 3), **box),
+        element("rect", class_=shade, fill_opacity=round(0.06 + 0.62 * cell.strength, 3), **box),
         element("text", cell.text, x=left + width / 2, y=top + height * 0.62, text_anchor="middle", class_="number"),
     )
 
