@@ -91,6 +91,8 @@ class TagsExpert(ExpertBase):
     name: str = "tags"
     weights: str = "text"
     """A text trunk that has a head for tags."""
+    with_text: bool = True
+    """Read an item's text together with its tags, where it has both and the weights have the head `both`."""
 
 
 class ThresholdsExpert(ExpertBase):
@@ -102,6 +104,9 @@ class ThresholdsExpert(ExpertBase):
     """A YAML file here or a path: values of tags and thresholds of ratings."""
     taggers: tuple[Literal["opennsfw", "nudenet"], ...] = ("opennsfw",)
     """Taggers that turn pictures into tags; `nudenet` comes by the extra of that name (AGPL)."""
+    aggregation: Literal["any", "share", "top"] = "top"
+    """What makes one score of a film's frames: `top`, the mean over the highest three sixteenths of them; `share`,
+    how many of them score a half or more; `any`, the highest, whose false alarms rise with the film's length."""
 
 
 class ImageExpert(ExpertBase):

@@ -74,7 +74,7 @@ def _tags(chosen: Any) -> tuple[Expert, tuple[str, ...]]:
     from capitoline.modalities.trunk import load_text_rater
 
     rater = load_text_rater(chosen.weights)
-    return Tags(rater, chosen.name), rater.labels
+    return Tags(rater, chosen.with_text, chosen.name), rater.labels
 
 
 def _thresholds(chosen: Any) -> tuple[Expert, tuple[str, ...]]:
@@ -83,7 +83,8 @@ def _thresholds(chosen: Any) -> tuple[Expert, tuple[str, ...]]:
     from capitoline.modalities.thresholds import TagThresholds
 
     tables = load_tables(table_path(chosen.table))
-    return TagThresholds(tables, [TAGGERS[name]() for name in chosen.taggers], chosen.name), tables.labels
+    taggers = [TAGGERS[name]() for name in chosen.taggers]
+    return TagThresholds(tables, taggers, chosen.name, chosen.aggregation), tables.labels
 
 
 def _image(chosen: Any) -> tuple[Expert, tuple[str, ...]]:
@@ -134,7 +135,7 @@ def _whisper_digests(model: str) -> tuple[str, ...]:
 
 KINDS: Mapping[str, Kind] = {
     "text": Kind((Modality.TEXT,), _text, _weights_of),
-    "tags": Kind((Modality.TAGS,), _tags, _weights_of),
+    "tags": Kind((Modality.TAGS,), _tags, lambda chosen: (*_weights_of(chosen), f"with_text={chosen.with_text}")),
     "thresholds": Kind(
         (Modality.TAGS, Modality.IMAGE, Modality.VIDEO),
         _thresholds,
