@@ -15,7 +15,7 @@ help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
 
 REQUIREMENTS := import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
-	extras = project["optional-dependencies"]; print(*project["dependencies"], *extras["offline"], *extras["dev"], sep="\n")
+	extras = project["optional-dependencies"]; print(*project["dependencies"], *extras["offline"], *extras["train"], *extras["dev"], sep="\n")
 
 .venv/dependencies: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
