@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from capitoline.configs.settings import Strict
 
@@ -116,7 +116,8 @@ class Training(Strict):
     """Where body and vocabulary come from: nothing (scratch), the name of shipped weights or a path of ours,
     or an official RWKV-7 checkpoint (`.pth`, `.safetensors`)."""
     tuning: Literal["full", "lora", "state", "head"] = "full"
-    """What is trained beside the heads: all, adapters of the projections, the state before the first token, nothing."""
+    """What of RWKV-7 is trained beside the heads: all, adapters of the projections, the state before the first
+    token, nothing. What projects vectors into it is always trained."""
     lora: LowRankSettings = LowRankSettings()
     seed: int = 0
     epochs: int = Field(default=6, gt=0)
@@ -149,6 +150,17 @@ class Training(Strict):
     """How the weight file keeps the table of tokens."""
     half: bool = False
     """bfloat16 arithmetic in training: faster on processors that have it, ten times slower on others."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Training:
+        untaught = self.heads.keys() - {source.head for source in self.sources}
+        if untaught:
+            raise ValueError(f"no source teaches the head {', '.join(sorted(untaught))}")
+        if self.kind != "text" and any(source.reason for source in self.sources):
+            raise ValueError("only a network that reads text can learn reasons")
+        if self.tuning != "full" and not self.start:
+            raise ValueError(f"tuning: {self.tuning} changes little of a network: give `start:`, which it is to be")
+        return self
 
 
 Configured = TypeVar("Configured", bound=Strict)

@@ -24,7 +24,7 @@ def write_card(
         f"Labels, mildest first: {' < '.join(settings.labels)}. A level too mild costs {settings.down_cost:g} "
         f"times a level too severe. Trained on {rows:,} rows with seed {settings.seed} by "
         f"`capitoline train {settings.name}.yaml`; epoch and temperature were chosen on rows held out of "
-        "training, the settings by people who had seen the validation figures of earlier runs.",
+        "training, the settings by people who had seen the validation figures of earlier runs." + _origin(metadata),
         "## Training data and licences",
         "\n".join(_source_line(source.file, source.head, source.licence) for source in settings.sources),
         "## Figures on validation rows",
@@ -36,6 +36,15 @@ def write_card(
         "\n".join(f"- {limit}" for limit in settings.limits),
     ]
     path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+def _origin(metadata: Mapping[str, Any]) -> str:
+    """Where training began, and what it left out."""
+    said = f" It started from `{Path(metadata['start']).name}` ({metadata['tuning']})." if metadata["start"] else ""
+    if "fold" in metadata:
+        fold, folds = metadata["fold"]
+        said += f" It never saw fold {fold} of {folds} of the training rows: the figures below are on those."
+    return said
 
 
 def _source_line(file: str, head: str, licence: str) -> str:

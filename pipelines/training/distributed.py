@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from capitoline.configs.training import Training, load_configuration
+
 
 def train_together(config: Path, out: Path, data: Path, folds: int, workers: int, address: str) -> Path:
     """As `train`, by `workers` processes on the Ray at `address`, or on one of our own; on GPUs if there are enough.
@@ -12,6 +14,7 @@ def train_together(config: Path, out: Path, data: Path, folds: int, workers: int
     Every process reads `data` and the leading one writes `out`: on several machines both must be shared folders.
 
     Raises:
+        ValueError: there are more processes than examples in a batch.
         RuntimeError: a process failed; the same command continues from the last checkpoint.
     """
     import ray
@@ -19,7 +22,11 @@ def train_together(config: Path, out: Path, data: Path, folds: int, workers: int
     from ray.train.torch import TorchConfig, TorchTrainer
 
     from capitoline.pipelines.cluster import start_ray
+    from capitoline.pipelines.training.folded import WHOLE
 
+    settings = load_configuration(config, Training)
+    if settings.batch < workers:
+        raise ValueError(f"{workers} processes cannot share batches of {settings.batch} examples; give a larger batch")
     owned = start_ray(address)
     try:
         gpus = ray.cluster_resources().get("GPU", 0) >= workers  # type: ignore[no-untyped-call]
@@ -37,11 +44,7 @@ def train_together(config: Path, out: Path, data: Path, folds: int, workers: int
     finally:
         if owned:
             ray.shutdown()
-    from capitoline.configs.training import Training, load_configuration
-    from capitoline.pipelines.training.folded import WHOLE
-
-    name = load_configuration(config, Training).name
-    return (out / WHOLE if folds else out) / f"{name}.safetensors"
+    return (out / WHOLE if folds else out) / f"{settings.name}.safetensors"
 
 
 def _worker(arguments: dict[str, Any]) -> None:

@@ -79,9 +79,9 @@ class Loop:
         while done.epoch < self._settings.epochs and not self._is_stale(done):
             self._epoch(done)
             self._judge(done)
-            self._save(done)
             if self._peers.leads:
                 self._folder.log(done.epochs)
+            self._save(done)
         self._network.load_state_dict(done.best)
         return done.epochs
 

@@ -18,7 +18,6 @@ def prepare(network: RatingNetwork, settings: Training) -> None:
     if settings.tuning == "full":
         return
     network.body.requires_grad_(False)
-    network.projector.requires_grad_(not settings.start)  # one that nothing has taught yet must learn
     if settings.tuning == "lora":
         adapt(network.body, settings.lora.rank, settings.lora.alpha)
     elif settings.tuning == "state":

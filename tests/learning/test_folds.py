@@ -51,6 +51,7 @@ def test_a_folder_of_folds_says_which_weights_left_out_what(folded: Path) -> Non
     for fold, (name, digest) in enumerate(zip(found["weights"], found["sha256"], strict=True)):
         assert sha256(folded / "run" / name) == digest
         assert read_metadata(folded / "run" / name)["fold"] == [fold, FOLDS]
+    assert "It never saw fold 1 of 3" in (folded / "run" / "fold-1" / "tiny.md").read_text()
     assert "fold" not in read_metadata(folded / "run" / "whole" / "tiny.safetensors")
 
 

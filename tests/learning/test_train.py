@@ -53,6 +53,20 @@ def test_training_ends_when_the_selection_rows_gain_no_more(tiny: Path, tmp_path
     assert losses[-1] >= min(losses[:-1])
 
 
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("heads: {hate: {levels: [absent, present]}}", "no source teaches the head hate"),
+        ("tuning: lora", "give `start:`"),
+        ("start: nowhere", "no weights 'nowhere'"),
+    ],
+)
+def test_a_configuration_that_cannot_be_meant_is_refused(tiny: Path, tmp_path: Path, line: str, problem: str) -> None:
+    (tmp_path / "odd.yaml").write_text(f"{(tiny / 'tiny.yaml').read_text()}{line}\n")
+    with pytest.raises(ValueError, match=problem):
+        train(tmp_path / "odd.yaml", tmp_path / "run", tiny)
+
+
 def test_another_configuration_does_not_continue_a_run(tiny: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny / "run", tmp_path / "run")
     (tmp_path / "other.yaml").write_text((tiny / "tiny.yaml").read_text() + "seed: 1\n")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,7 +36,12 @@ def posters(data: Path, tmp_path: Path) -> Path:
 def test_a_picture_that_teaches_two_heads_is_encoded_once(posters: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     real = ImageEncoder.__call__
-    monkeypatch.setattr(ImageEncoder, "__call__", lambda self, some: (seen.append(len(some)), real(self, some))[1])
+
+    def counted(encoder: ImageEncoder, pictures: Sequence[Any]) -> Any:
+        seen.append(len(pictures))
+        return real(encoder, pictures)
+
+    monkeypatch.setattr(ImageEncoder, "__call__", counted)
     source = Source(
         file="posters.jsonl", head="image", archive="posters_mm.zip", columns=("poster",), licence="none stated"
     )
