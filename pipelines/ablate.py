@@ -9,11 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from capitoline.configs.ablation import Ablation
-from capitoline.fusion.options import Options
+from capitoline.configs.training import load_configuration
+from capitoline.fusion.options import MlpOptions, Options
 from capitoline.modalities.decisions import ArrayDecider
 from capitoline.modalities.feature_set import UNKNOWN, FeatureSet
 from capitoline.pipelines.ablation.attribution import leave_one_out, shapley
@@ -24,10 +26,15 @@ from capitoline.pipelines.ablation.fitting import Task, share_of_groups
 from capitoline.pipelines.ablation.grid import EXPERT, VOTES, Candidate, Fit, candidates
 from capitoline.pipelines.ablation.outcomes import Combination, outcome
 from capitoline.pipelines.ablation.resampling import Interval, draw, percentile_interval, resample
+from capitoline.pipelines.ablation.results import write_results
 from capitoline.pipelines.ablation.robustness import CLEAN, applied, conditions
 from capitoline.pipelines.ablation.significance import holm, mcnemar
 from capitoline.pipelines.ablation.standings import Standing, select, standings
 from capitoline.pipelines.ablation.trial import Trial, trial
+from capitoline.pipelines.ablation.winner import write_winner
+from capitoline.pipelines.features.build import build_features
+from capitoline.pipelines.features.store import FeatureStore
+from capitoline.pipelines.job import Progress, silent
 
 SEED = 7
 """Of faults and of the bootstrap's draws: the same features give the same page."""
@@ -44,7 +51,25 @@ class Ablated:
     """Under which its items go to a person."""
 
 
-def ablate(settings: Ablation, features: FeatureSet, options: Options, title: str) -> Ablated:
+def run_ablation(config: Path, out: Path, data: Path, progress: Progress = silent) -> Findings:
+    """The ablation that a YAML file describes, its results in `out`; features are built first where they are not.
+
+    Raises:
+        ValueError: the file, the features or the data behind them are not as they must be.
+        RuntimeError: the training of an expert failed.
+    """
+    settings = load_configuration(config, Ablation)
+    folder = Path(settings.features)
+    if settings.build and not (folder / "store.json").exists():
+        build_features(settings.build, data, folder, progress)
+    options = Options(mlp=MlpOptions(**settings.mlp.model_dump()))
+    ablated = ablate(settings, FeatureStore(folder).read(), options)
+    write_results(out, ablated.findings)
+    write_winner(out, ablated.findings, ablated.winner, ablated.margin)
+    return ablated.findings
+
+
+def ablate(settings: Ablation, features: FeatureSet, options: Options) -> Ablated:
     """Compares every combination that `settings` name.
 
     Raises:
@@ -65,7 +90,7 @@ def ablate(settings: Ablation, features: FeatureSet, options: Options, title: st
     baseline = best_of(ranked, settings.baseline, review, experts)
     reported = finalists(roles(ranked, chosen, baseline, experts, settings.report), ranked, tried, rows["test"])
     findings = Findings(
-        title=title,
+        title=settings.title,
         labels=features.labels,
         experts=experts,
         splits={name: Split(name, len(one), len(set(one.groups.tolist()))) for name, one in rows.items()},

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from capitoline.pipelines.commands.ablate import ablate
 from capitoline.pipelines.commands.distil import distil
 from capitoline.pipelines.commands.doctor import doctor
 from capitoline.pipelines.commands.evaluate import evaluate
@@ -23,7 +24,7 @@ from capitoline.pipelines.commands.replay import replay
 from capitoline.pipelines.commands.settings import settings
 from capitoline.pipelines.commands.train import train
 
-COMMANDS = (rate, explain, doctor, settings, train, evaluate, features, fuse, replay)
+COMMANDS = (rate, explain, doctor, settings, train, evaluate, features, fuse, ablate, replay)
 """In the order of `--help`."""
 
 app = typer.Typer(

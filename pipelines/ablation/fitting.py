@@ -20,8 +20,6 @@ from capitoline.pipelines.ablation.grid import EXPERT, Fit
 from capitoline.pipelines.ablation.robustness import Condition
 from capitoline.pipelines.strategies import STRATEGIES
 
-FITTERS = {**STRATEGIES, EXPERT: lambda features, options: Ballot()}
-
 FEW = 8
 """Fits for which no processes are started."""
 
@@ -34,6 +32,13 @@ class Ballot:
     def decide(self, features: FeatureSet) -> Decisions:
         (expert,) = features.experts
         return Decisions(np.where(expert.rated, expert.severities, NOT_RATED), expert.probabilities)
+
+
+def _ballot(features: FeatureSet, options: Options) -> ArrayDecider:
+    return Ballot()
+
+
+FITTERS = {**STRATEGIES, EXPERT: _ballot}
 
 
 @dataclass(frozen=True, slots=True)
