@@ -82,6 +82,8 @@ class TextExpert(ExpertBase):
     name: str = "text"
     weights: str = "text"
     """Name of shipped weights, or a path of a safetensors file that `capitoline train` wrote."""
+    harms: tuple[str, ...] = ("davidson", "sexist", "harmful", "openai", "beavertails")
+    """Heads that name kinds of harm, shown as tags beside the rating; those that the weights have are asked."""
 
 
 class TagsExpert(ExpertBase):

@@ -1,19 +1,30 @@
-"""The text expert: an item's own text through the RWKV-7 trunk."""
+"""The text expert: an item's own text through the RWKV-7 trunk.
+
+The trunk reads a text once. One head rates it; others name kinds of harm, which are shown as tags
+and do not touch the rating: nobody has rated hate or threats on a scale of audiences.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from capitoline.modalities.rated import rated
-from capitoline.modalities.schema import Decoded, Evidence, Modality, Outcome
+from capitoline.modalities.schema import Decoded, Evidence, Modality, Outcome, Tag
 from capitoline.modalities.shielded import shielded
 
 if TYPE_CHECKING:
+    from capitoline.modalities.rater import Ratings
     from capitoline.modalities.trunk import TextRater
+
+RATING = "text"
+"""The head that rates."""
 
 LEAST_KNOWN = 0.5
 """Below this share of text in tokens that the weights know, a rating would be a guess."""
+
+LEAST_HARM = 0.5
+"""Probability from which a kind of harm is named."""
 
 
 class Text:
@@ -21,14 +32,16 @@ class Text:
 
     Args:
         rater: the trunk, shared with other experts (`load_text_rater`).
+        harms: heads that name kinds of harm; those that the weights have are asked.
     """
 
     modality: Modality | None = Modality.TEXT
 
-    def __init__(self, rater: TextRater, name: str = "text") -> None:
+    def __init__(self, rater: TextRater, harms: Sequence[str] = (), name: str = "text") -> None:
         self.name = name
         self.labels = rater.labels
         self._rater = rater
+        self._harms = [head for head in harms if head in rater.heads]
 
     def __call__(self, items: Sequence[Decoded]) -> list[Evidence]:
         """One evidence an item, in order."""
@@ -37,14 +50,28 @@ class Text:
     def _rate(self, items: Sequence[Decoded]) -> list[Evidence]:
         texts = [item.text or "" for item in items]
         reasons = [self._reason_not_to_rate(text) for text in texts]
-        ratings = self._rater([text for text, reason in zip(texts, reasons, strict=True) if not reason])
+        read = [text for text, reason in zip(texts, reasons, strict=True) if not reason]
+        ratings = self._rater.by_heads(read, [RATING, *self._harms]) if read else {}
         rows = iter(range(len(texts)))
         return [
             Evidence(self.name, self.modality, Outcome.UNSUPPORTED if text.strip() else Outcome.ABSTAINED, reason)
             if reason
-            else rated(self, ratings, next(rows))
+            else self._evidence(ratings, next(rows))
             for text, reason in zip(texts, reasons, strict=True)
         ]
+
+    def _evidence(self, ratings: Mapping[str, Ratings], row: int) -> Evidence:
+        tags = [tag for head in self._harms for tag in self._named(head, ratings[head], row)]
+        return rated(self, ratings[RATING], row, tags=sorted(tags, key=lambda tag: -tag.score))
+
+    def _named(self, head: str, ratings: Ratings, row: int) -> Iterator[Tag]:
+        """The axes of `head` that are likelier than not above their mildest level."""
+        shape = self._rater.shapes[head]
+        probabilities = ratings.probabilities[row].reshape(len(shape.axes), len(shape.levels))
+        for axis, of_levels in zip(shape.axes, probabilities, strict=True):
+            harm = 1.0 - float(of_levels[0])
+            if harm >= LEAST_HARM:
+                yield Tag(axis or shape.levels[1 + int(of_levels[1:].argmax())], harm)
 
     def _reason_not_to_rate(self, text: str) -> str:
         if not text.strip():

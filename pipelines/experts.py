@@ -66,7 +66,7 @@ def _text(chosen: Any) -> tuple[Expert, tuple[str, ...]]:
     from capitoline.modalities.trunk import load_text_rater
 
     rater = load_text_rater(chosen.weights)
-    return Text(rater, chosen.name), rater.labels
+    return Text(rater, chosen.harms, chosen.name), rater.labels
 
 
 def _tags(chosen: Any) -> tuple[Expert, tuple[str, ...]]:

@@ -29,11 +29,11 @@ class VideoInputs:
         self._scores = dict(zip((one.key for one in examples), frame_scores(examples, data), strict=True))
 
     def sequence(self, example: Example, draw: np.random.Generator | None) -> Array:
-        """(window, 2 × channels) float32 over the whole film; in training over any stretch, some channels hidden."""
+        """(window, 2 × channels) float32 over the whole film; in training often over less, some channels hidden."""
         scores = self._scores[example.key]
         known = np.ones(len(CHANNELS), bool)
         if draw is not None:
-            scores = scores[some_stretch(len(scores), draw)]
+            scores = scores[some_stretch(len(scores), self._window, draw)]
             known = hide_channels(draw, self._forget)
         return frame_vectors(scores[spread(len(scores), self._window)], known)
 
@@ -50,11 +50,12 @@ class VideoInputs:
         return {}
 
 
-def some_stretch(count: int, draw: np.random.Generator) -> slice:
-    """Half the time all of `count` frames, as an expert takes them, else a stretch of eight or more."""
-    if draw.random() < 0.5:
+def some_stretch(count: int, window: int, draw: np.random.Generator) -> slice:
+    """Of `count` frames: half the time all, as an expert takes them; else `window` in a row, or eight or more."""
+    kind = draw.random()
+    if kind < 0.5:
         return slice(count)
-    length = int(np.exp(draw.uniform(np.log(min(8, count)), np.log(count))))
+    length = min(window, count) if kind < 0.75 else int(np.exp(draw.uniform(np.log(min(8, count)), np.log(count))))
     start = int(draw.integers(count - length + 1))
     return slice(start, start + length)
 
