@@ -23,7 +23,7 @@ from capitoline.pipelines.ablation.comparison import report
 from capitoline.pipelines.ablation.final import best_of, finalists, pairs, roles
 from capitoline.pipelines.ablation.findings import Attribution, Curve, CurvePoint, Findings, Split
 from capitoline.pipelines.ablation.fitting import Task, share_of_groups
-from capitoline.pipelines.ablation.grid import EXPERT, VOTES, Candidate, Fit, candidates
+from capitoline.pipelines.ablation.grid import VOTES, Candidate, Fit, candidates
 from capitoline.pipelines.ablation.outcomes import Combination, outcome
 from capitoline.pipelines.ablation.resampling import Interval, draw, percentile_interval, resample
 from capitoline.pipelines.ablation.results import write_results
@@ -157,14 +157,16 @@ def _differences(
 
 
 def _attribution(ranked: Sequence[Standing], chosen: Standing, experts: tuple[str, ...]) -> Attribution:
-    """Of the chosen strategy at its cost, of the experts alone where it is a vote; all of it with the chosen review."""
-    wanted = chosen.candidate
+    """Of the chosen strategy at its cost; where an expert alone was chosen, of the best strategy of all experts."""
+    review = chosen.candidate.review
+    everyone = [one.candidate for one in ranked if one.candidate.experts == experts and one.candidate.review == review]
+    wanted = everyone[0] if chosen.candidate.is_expert and len(experts) > 1 else chosen.candidate
     values = {frozenset[str](): 0.0}
     for one in ranked:
         candidate = one.candidate
-        alone = candidate.is_expert and wanted.strategy in (*VOTES, EXPERT)
+        alone = candidate.is_expert and wanted.strategy in VOTES
         alike = candidate.strategy == wanted.strategy and candidate.down_cost == wanted.down_cost
-        if (alone or alike) and candidate.review == wanted.review:
+        if (alone or alike) and candidate.review == review:
             values[frozenset(candidate.experts)] = one.kappa
     return Attribution(
         wanted.strategy, wanted.down_cost, values[frozenset(experts)], leave_one_out(values), shapley(values)

@@ -58,6 +58,8 @@ class Outcome:
         kept = self.automatic
         told = kept & self.rated
         found = measure(self.truth[kept], self.severities[kept], self.probabilities.shape[1])
+        if not told.any():
+            return found
         return replace(found, calibration_error=calibration_error(self.probabilities[told], self.truth[told]))
 
 

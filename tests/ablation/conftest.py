@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from capitoline.modalities.feature_set import ExpertFeatures, FeatureSet
@@ -23,7 +24,7 @@ def drawn(items: int = 900, seed: int = 0) -> FeatureSet:
     return FeatureSet(LABELS, names, truth, splits, groups, experts)
 
 
-def _expert(name: str, truth: np.ndarray, random: np.random.Generator) -> ExpertFeatures:
+def _expert(name: str, truth: npt.NDArray[np.int64], random: np.random.Generator) -> ExpertFeatures:
     opinion = truth + random.normal(0, NOISE[name], len(truth))
     likely = np.exp(-0.5 * ((np.arange(5) - opinion[:, None]) / NOISE[name]) ** 2)
     probabilities = (likely / likely.sum(1, keepdims=True)).astype(np.float32)
