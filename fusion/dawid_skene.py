@@ -72,11 +72,12 @@ def expectation_maximisation(ballots: Severities, truth: Severities, pseudo_coun
     known = truth != UNKNOWN
     classes = shares_of(totals_of(ballots, [1.0] * ballots.shape[1], labels)).astype(np.float64)
     classes[known] = np.eye(labels)[truth[known]]
-    for _ in range(ITERATIONS):
-        priors, confusions = _maximise(ballots, classes, pseudo_counts)
+    priors, confusions = _maximise(ballots, classes, pseudo_counts)
+    for _ in range(ITERATIONS - 1):
         believed = posteriors(ballots, priors, confusions)
         believed[known] = classes[known]
         change, classes = np.abs(believed - classes).max(), believed
+        priors, confusions = _maximise(ballots, classes, pseudo_counts)
         if change < TOLERANCE:
             break
     return priors, confusions
