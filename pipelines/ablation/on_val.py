@@ -46,14 +46,14 @@ SHOWN_OF = {
 def ranked(findings: Findings) -> Markup:
     """Every candidate at the share of review of the choice, best first."""
     chosen_from = [one for one in findings.ranked if one.candidate.review == findings.review]
-    head = ("", "candidate", "QWK", "less baseline", "95 %", "McNemar p", "accuracy", "macro-F1", "too mild", "by ≥ 2",
-            "ECE", "CPU ms an item")  # fmt: skip
+    head = ("", "candidate", "QWK", "less", "95 %", "p", "accuracy", "macro-F1", "too mild", "by ≥ 2",
+            "ECE", "CPU ms")  # fmt: skip
     rows = [(str(place), *_row(one, findings)) for place, one in enumerate(chosen_from, 1)]
     chosen = chosen_from.index(findings.chosen)
     words = (
         f"On {held(findings.splits['val'])}; means over seeds, {share(findings.review)} for a person. The choice was "
-        "made among these figures, so they flatter: each interval is for itself and proves nothing. McNemar's p "
-        "(mistakes, against the baseline) is corrected for all rows. CPU time is that of the experts."
+        "made among these figures, so they flatter: each interval is for itself and proves nothing. Less: QWK less the "
+        "baseline's. p: McNemar on mistakes against the baseline, corrected for all rows. CPU: of the experts, an item."
     )
     rest = ranking(head, rows[SHOWN:], names=2, chosen=chosen - SHOWN)
     folded = element("details", element("summary", f"{len(rows) - SHOWN} more"), rest) if len(rows) > SHOWN else ""

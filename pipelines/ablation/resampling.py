@@ -66,7 +66,7 @@ def resample(
     Sums of small integers are exact in single precision up to 2^24.
     """
     squares = (truth * truth, severities * severities, severities * truth)
-    values = (np.ones_like(truth), truth, severities, *squares, severities < truth)
+    values = (np.ones_like(truth), truth, severities, *squares, (severities < truth).astype(np.int64))
     sums = _by_group(np.concatenate([value * counted for value in values]), group_of, counts.shape[1])
     parts = [_figures(part @ sums) for part in np.split(counts, range(CHUNK, len(counts), CHUNK))]
     return Resampled(np.concatenate([kappa for kappa, _ in parts]), np.concatenate([down for _, down in parts]))
