@@ -12,15 +12,26 @@ import gzip
 import json
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import yaml
 from sklearn.metrics import accuracy_score, cohen_kappa_score
 
+from capitoline.modalities.aggregation import AGGREGATIONS
+from capitoline.modalities.frames import spread
 from capitoline.modalities.schema import Decoded, Item
 from capitoline.modalities.tag_tables import Table, Tables, normalised
-from capitoline.modalities.threshold_fit import fit_table
+from capitoline.modalities.threshold_fit import fit_table, fit_thresholds
 from capitoline.modalities.thresholds import TagThresholds
+
+Explicit = npt.NDArray[np.float32]
+"""(frames,) p(explicit) of a clip."""
+
+WINDOW = 16
+"""Frames that a film is looked at by."""
 
 LABELS = ("PG", "PG13", "R", "X", "XXX")
 
@@ -72,6 +83,7 @@ reach 0.5 and under 1 % reach 0.8; alone it cannot give XXX. A covered body is n
 HEADER = """\
 # Each tag a value, each rating a threshold; the score is the sum of value × score of the tag.
 # `given`: tags that an item came with, score 1. `tagger`: tags that taggers gave its pictures.
+# `films`: tags of a film's frames, made one by a rule of modalities/aggregation.py.
 # Written by benchmarks/fit_thresholds.py, which says where each figure comes from; it may be
 # changed by hand.
 """
@@ -96,7 +108,50 @@ def fitted(data: Path) -> Tables:
         thresholds=(*table.thresholds[:-1], MOST_SEVERE),
         values=table.values | CHOSEN | dict.fromkeys(sorted(NEUTRAL), 0.0),
     )
-    return Tables(labels=LABELS, given=given, tagger=TAGGER)
+    return Tables(labels=LABELS, given=given, tagger=TAGGER, films=film_tables(data))
+
+
+def film_tables(data: Path) -> dict[str, Table]:
+    """For each rule over frames but `any`, thresholds fitted to what it makes of windows of rated clips.
+
+    The scores of the clips are another classifier's; of OpenNSFW's there are no rated films.
+    """
+    windows, severities = clip_windows(data, "train")
+    tables = {}
+    for rule in sorted(AGGREGATIONS.keys() - {"any"}):
+        scores = [float(AGGREGATIONS[rule](window[:, None])[0]) for window in windows]
+        thresholds = fit_thresholds(scores, severities, len(LABELS))
+        tables[rule] = Table(thresholds=(*thresholds[:-1], TAGGER.thresholds[-1]), values=TAGGER.values)
+    return tables
+
+
+def clip_windows(data: Path, split: str) -> tuple[list[Explicit], list[int]]:
+    """A window of 16 frames, p(explicit) each, from the middle of every clip, and the clip's severity.
+
+    Of one length, since a clip's length gives its class away.
+    """
+    with gzip.open(data / "emotionlib_video.jsonl.gz", "rt", encoding="utf-8") as lines:
+        clips = [json.loads(line) for line in lines]
+    windows, severities = [], []
+    for clip, scores in zip(clips, explicit_scores(data), strict=True):
+        if clip["split"] == split and len(scores):
+            start = max(0, (len(scores) - WINDOW) // 2)
+            some = scores[start : start + WINDOW]
+            windows.append(some[spread(len(some), WINDOW)])
+            severities.append(LABELS.index(clip["rating5"]))
+    return windows, severities
+
+
+def explicit_scores(data: Path) -> list[Explicit]:
+    """Of each clip the frames' p(explicit) against safe; frames without scores are left out."""
+    arrays = np.load(data / "emotionlib_video.npz")
+    frames, offsets = arrays["frames"].astype(np.float32), arrays["offsets"]
+    found = []
+    for start, end in pairwise(offsets.tolist()):
+        scores = frames[start:end, :2]
+        scores = scores[(scores >= 0).all(axis=1) & (scores.sum(axis=1) > 0)]
+        found.append(scores[:, 1] / scores.sum(axis=1))
+    return found
 
 
 def write(tables: Tables, target: Path) -> None:

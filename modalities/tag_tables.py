@@ -55,14 +55,25 @@ class Tables(BaseModel):
     given: Table
     """For tags that an item came with."""
     tagger: Table
-    """For tags that taggers gave its pictures."""
+    """For tags that taggers gave its pictures, and for the surest frame of its film under the rule `any`."""
+    films: dict[str, Table] = {}
+    """For scores of a film's frames that a rule of `aggregation.py` made one, by the name of the rule."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Tables:
-        for name, table in (("given", self.given), ("tagger", self.tagger)):
+        for name, table in {"given": self.given, "tagger": self.tagger, **self.films}.items():
             if len(table.thresholds) != len(self.labels) - 1:
                 raise ValueError(f"{name}: {len(self.labels)} labels need {len(self.labels) - 1} thresholds")
         return self
+
+    def of_films(self, aggregation: str) -> Table:
+        """The table for films under a rule. Raises ValueError where none was fitted for it."""
+        if aggregation == "any":
+            return self.tagger
+        if aggregation not in self.films:
+            known = ", ".join(["any", *self.films])
+            raise ValueError(f"the table has no thresholds for films under the rule {aggregation!r}; it has {known}")
+        return self.films[aggregation]
 
 
 def normalised(tag: str) -> str:

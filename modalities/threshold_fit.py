@@ -49,6 +49,19 @@ def fit_table(
     )
 
 
+def fit_thresholds(scores: Sequence[float], severities: Sequence[int], labels: int) -> tuple[float, ...]:
+    """(K-1,) scores from which each label but the mildest is the median, of rated examples with one score each.
+
+    Raises:
+        ValueError: the score does not rise with the severity, so that no threshold on it can mean anything.
+    """
+    column = torch.tensor(scores, dtype=torch.float64)[:, None]
+    values, thresholds = _minimise(column, torch.tensor(severities), labels, ridge=1.0)
+    if values.item() <= 0:
+        raise ValueError("the score falls as the severity rises")
+    return tuple(round(one, 2) for one in (thresholds / values).tolist())
+
+
 def _minimise(present: Tensor, severities: Tensor, labels: int, ridge: float) -> tuple[Tensor, Tensor]:
     """(N,) values and (K-1,) thresholds of (rows, N) present tags and (rows,) severities."""
     values = torch.zeros(present.shape[1], dtype=torch.float64, requires_grad=True)

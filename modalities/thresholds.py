@@ -9,16 +9,19 @@ Legend for shapes:  F = frames of an item, N = tags of all taggers.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from capitoline.modalities.aggregation import AGGREGATIONS, Scores, any_frame
 from capitoline.modalities.schema import Decoded, Evidence, Frame, Modality, Outcome, Span, Tag
 from capitoline.modalities.shielded import shielded
-from capitoline.modalities.tag_tables import Tables, normalised
+from capitoline.modalities.tag_tables import Table, Tables, normalised
 from capitoline.modalities.tagger import Tagger
+
+Aggregation = Callable[[Scores], Scores]
+"""(F, N) → (N,), one of `aggregation.py`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +48,24 @@ class TagThresholds:
 
     modality: Modality | None = Modality.TAGS
 
-    def __init__(self, tables: Tables, taggers: Sequence[Tagger] = (), name: str = "thresholds") -> None:
+    def __init__(
+        self,
+        tables: Tables,
+        taggers: Sequence[Tagger] = (),
+        name: str = "thresholds",
+        aggregation: str = "any",
+    ) -> None:
+        """`aggregation` names the rule of `aggregation.py` that makes one score of a film's frames."""
         self.name = name
         self.labels = tables.labels
         self._tables = tables
+        self._film_table = tables.of_films(aggregation)
+        self._aggregate = AGGREGATIONS[aggregation]
         self._taggers = tuple(taggers)
         self._names = [name for tagger in self._taggers for name in tagger.names]
-        content = [tables.model_dump_json(), *(tagger.digest for tagger in taggers)]
+        content = [tables.model_dump_json(), aggregation, *(tagger.digest for tagger in taggers)]
         self.digest = hashlib.sha256("\n".join(content).encode()).hexdigest()
-        """SHA-256 of the tables and the taggers' weights."""
+        """SHA-256 of the tables, the rule for films and the taggers' weights."""
 
     def __call__(self, items: Sequence[Decoded]) -> list[Evidence]:
         """One evidence an item, in order, without probabilities: a table has none."""
@@ -65,8 +77,11 @@ class TagThresholds:
 
     def _rate(self, items: Sequence[Decoded]) -> list[Evidence]:
         given = [self._of_given(item.tags or ()) for item in items]
-        found = self._of_pictures([[*item.pictures, *item.film] for item in items])
-        return [self._evidence(*opinions) for opinions in zip(given, found, strict=True)]
+        scores = iter(self._scores([frames for item in items for frames in (item.pictures, item.film)]))
+        found = [
+            (self._of_pictures(item.pictures, next(scores)), self._of_film(item.film, next(scores))) for item in items
+        ]
+        return [self._evidence(one, *seen) for one, seen in zip(given, found, strict=True)]
 
     def _evidence(self, *opinions: Opinion) -> Evidence:
         tags = tuple(tag for one in opinions for tag in one.tags)
@@ -90,27 +105,27 @@ class TagThresholds:
             return Opinion(None, "no alarm, but not all of its tags are in the table", known)
         return Opinion(severity, tags=known)
 
-    def _of_pictures(self, films: Sequence[Sequence[Frame]]) -> list[Opinion]:
-        """An opinion on each item's frames, which go to each tagger all together."""
-        if not self._taggers:
-            return [Opinion()] * len(films)
-        pictures = [frame.pixels for frames in films for frame in frames]
-        scores = np.concatenate([tagger(pictures) for tagger in self._taggers], axis=1)
-        ends = np.cumsum([len(frames) for frames in films])[:-1]
-        return [self._of_frames(*one) for one in zip(films, np.split(scores, ends), strict=True)]
+    def _scores(self, groups: Sequence[Sequence[Frame]]) -> list[Scores]:
+        """(F, N) of each group of frames, which go to each tagger all together."""
+        pictures = [frame.pixels for frames in groups for frame in frames]
+        empty = np.empty((len(pictures), 0), np.float32)
+        scores = np.concatenate([empty, *(tagger(pictures) for tagger in self._taggers)], axis=1)
+        return np.split(scores, np.cumsum([len(frames) for frames in groups])[:-1])
 
-    def _of_frames(self, frames: Sequence[Frame], scores: npt.NDArray[np.float32]) -> Opinion:
-        """Of each tag the surest of (F, N) scores: an average would hide one frame among many."""
-        if not frames:
+    def _of_pictures(self, frames: Sequence[Frame], scores: Scores) -> Opinion:
+        return self._of_frames(frames, scores, self._tables.tagger, any_frame)
+
+    def _of_film(self, frames: Sequence[Frame], scores: Scores) -> Opinion:
+        return self._of_frames(frames, scores, self._film_table, self._aggregate)
+
+    def _of_frames(self, frames: Sequence[Frame], scores: Scores, table: Table, aggregate: Aggregation) -> Opinion:
+        """Of (F, N) scores; each known tag is shown in the frame where it is surest."""
+        if not (frames and self._taggers):
             return Opinion()
-        table = self._tables.tagger
-        surest = scores.argmax(axis=0)
-        found = [
-            (Tag(name, float(scores[row, column])), frames[row])
-            for column, (name, row) in enumerate(zip(self._names, surest, strict=True))
-        ]
-        known = tuple(tag for tag, _ in found if table.knows(tag))
-        spans = [Span(frame.seconds, frame.seconds, tag.name) for tag, frame in found if table.knows(tag)]
+        tags = [Tag(name, float(score)) for name, score in zip(self._names, aggregate(scores), strict=True)]
+        known = tuple(filter(table.knows, tags))
+        shown = [frames[row].seconds for row in scores.argmax(axis=0)]
+        spans = [Span(at, at, tag.name) for at, tag in zip(shown, tags, strict=True) if table.knows(tag)]
         severity = table.severity(known)
         if severity <= table.severity(()):
             return Opinion(None, "the taggers found nothing, which does not make it mild", known)
