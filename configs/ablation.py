@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from capitoline.configs.feature_build import FeatureBuild
 from capitoline.configs.fusion import MlpSettings
@@ -66,3 +66,12 @@ class Ablation(Strict):
     mlp: MlpSettings = MlpSettings()
     selection: Selection = Selection()
     curve: LearningCurve | None = LearningCurve()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Ablation:
+        if self.selection.review not in self.reviews:
+            raise ValueError(f"selection.review {self.selection.review:g} is not among reviews; add it there")
+        named = (self.baseline, *self.report, *((self.curve.strategy,) if self.curve else ()))
+        if missing := sorted(set(named) - set(self.strategies)):
+            raise ValueError(f"{', '.join(missing)} named in baseline, report or curve is not among strategies")
+        return self

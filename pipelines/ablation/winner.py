@@ -25,7 +25,8 @@ def write_winner(out: Path, findings: Findings, decider: ArrayDecider, margin: f
         about = {"candidate": candidate.name, "ablation": findings.title, "seed": findings.chosen.best_seed}
         write_decider(out / WEIGHTS, served(cast(FittedDecider, decider), candidate), about)
     path = out / "winner.yaml"
-    path.write_text(_header(findings) + yaml.safe_dump(_settings(out, candidate, margin), sort_keys=False))
+    settings = yaml.safe_dump(_settings(out, candidate, margin), sort_keys=False)
+    path.write_text(_header(findings) + settings, encoding="utf-8")
     return path
 
 

@@ -220,6 +220,11 @@ def _silent(expert: ExpertFeatures) -> ExpertFeatures:
     )
 
 
+def test_a_baseline_that_is_not_compared_is_refused() -> None:
+    with pytest.raises(ValueError, match="mlp named in baseline, report or curve is not among strategies"):
+        Ablation(features="", strategies=QUICK)
+
+
 def test_candidates_are_named_as_people_read_them() -> None:
     assert Candidate("mlp", ("image", "tags"), 1.5, 0.1).name == "mlp · image+tags · cost 1.5 · review 10%"
     assert Candidate("expert", ("tags",)).name == "tags alone"
