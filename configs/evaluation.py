@@ -33,8 +33,6 @@ class Task(Strict):
     """Only rows whose text does not occur among the rows of the split train."""
     channels: tuple[str, ...] = ()
     """Video: the score channels that are known; if empty, those that the expert computes from pixels."""
-    frames: int = Field(default=0, ge=0)
-    """Video: clips are cut into stretches of so many frames, each an item; 0: whole clips, as they are served."""
     floor: Mark = Mark()
     """What a simple method reaches on rows that are kept apart."""
     target: Mark = Mark()

@@ -55,6 +55,9 @@ class Source(Strict):
     """Text: columns of tags that are read after the text, as tags."""
     where: dict[str, str] = Field(default_factory=dict)
     """Only rows that have these values in these columns."""
+    frames: int = Field(default=0, ge=0)
+    """Video: a clip is cut into stretches of so many frames, each an example; 0: whole clips, as they are served.
+    A row says by `frames` how many it has."""
     label: str = "rating5"
     """The column of the label; rows where it is missing are left out, never read as harmless."""
     axes: dict[str, str] = Field(default_factory=dict)

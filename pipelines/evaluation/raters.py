@@ -14,7 +14,6 @@ from capitoline.modalities.ordinal import HeadShape
 from capitoline.modalities.rater import Ratings, SequenceRater
 from capitoline.modalities.trunk import TextRater
 from capitoline.modalities.weights import read_metadata
-from capitoline.pipelines.evaluation.rows import STRETCH
 from capitoline.pipelines.training.baselines.tfidf import TfidfExamples
 from capitoline.pipelines.training.dataset import Example
 from capitoline.pipelines.training.films import frame_scores
@@ -70,8 +69,7 @@ class VideoExamples:
     def __call__(self, examples: Sequence[Example], channels: Sequence[str] = ()) -> Ratings:
         known = np.array([channel in channels for channel in CHANNELS]) if channels else SEEN_HERE
         window: int = self._rater.metadata["window"]
-        scores = zip(examples, frame_scores(examples, self._data), strict=True)
-        clips = [clip[slice(*example.row.get(STRETCH, (None,)))] for example, clip in scores]
+        clips = frame_scores(examples, self._data)
         vectors = [frame_vectors(one[spread(len(one), window)], known) for one in clips]
         return self._rater(vectors, examples[0].source.head)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from capitoline.configs.evaluation import Task
@@ -11,9 +11,6 @@ from capitoline.configs.training import Source
 from capitoline.modalities.ordinal import HeadShape
 from capitoline.pipelines.training.dataset import Division, Example, read_examples
 from capitoline.pipelines.training.texts import example_text
-
-STRETCH = "stretch"
-"""The column under which a piece of a clip keeps its first frame and the one after its last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +36,6 @@ def gather(task: Task, source: Source, shape: HeadShape, split: str, selection: 
     reported = part[Division.VALIDATION] if split == "val" else trained
     if task.unseen:
         reported = unseen(reported, trained + held_out)
-    if task.frames:
-        reported = [piece for one in reported for piece in stretches(one, task.frames)]
     if not reported:
         raise ValueError(f"{task.name}: no row of the split {split} is left to measure")
     return Rows(reported, held_out, trained)
@@ -50,12 +45,6 @@ def unseen(examples: Sequence[Example], known: Sequence[Example]) -> list[Exampl
     """Of `examples` those whose text is none of the texts of `known`, whatever its case and spaces."""
     texts = {_plain(one) for one in known}
     return [one for one in examples if _plain(one) not in texts]
-
-
-def stretches(example: Example, frames: int) -> list[Example]:
-    """A clip as one example for each `frames` frames in a row; what is left over is dropped, but a short clip stays."""
-    starts = range(0, max(1, example.row["frames"] - frames + 1), frames)
-    return [replace(example, row={**example.row, STRETCH: (start, start + frames)}) for start in starts]
 
 
 def _plain(example: Example) -> str:

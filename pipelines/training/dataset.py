@@ -46,6 +46,8 @@ class Example:
     severities: tuple[int, ...]
     """(A,) of the axes of its head; -1 is unknown."""
     division: Division
+    stretch: tuple[int, int] | None = None
+    """First frame and the one after the last, of a clip that is cut; else the example is whole."""
 
     @property
     def severity(self) -> int:
@@ -59,9 +61,9 @@ class Example:
         return group_of(self.row, self.source)
 
     @property
-    def key(self) -> tuple[str, str, int]:
-        """Unique among the examples of a run: one row may teach two heads."""
-        return self.source.file, self.source.head, self.index
+    def key(self) -> tuple[str, str, int, tuple[int, int] | None]:
+        """Unique among the examples of a run: one row may teach two heads, and be cut into several examples."""
+        return self.source.file, self.source.head, self.index, self.stretch
 
 
 def group_of(row: Mapping[str, Any], source: Source) -> str:
@@ -102,7 +104,13 @@ def _read(source: Source, data: Path, head: HeadShape, selection: float) -> Iter
             continue
         severities = _severities(row, source, head)
         if any(one != UNKNOWN for one in severities):
-            yield Example(str(row["id"]), source, row, index, severities, division)
+            for stretch in stretches(row["frames"], source.frames) if source.frames else (None,):
+                yield Example(str(row["id"]), source, row, index, severities, division, stretch)
+
+
+def stretches(count: int, frames: int) -> list[tuple[int, int]]:
+    """`count` frames in rows of `frames`; what is left over is dropped, but a short clip stays."""
+    return [(start, min(start + frames, count)) for start in range(0, max(1, count - frames + 1), frames)]
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:

@@ -32,8 +32,9 @@ class VideoInputs:
         """(window, 2 × channels) float32 over the whole film; in training often over less, some channels hidden."""
         scores = self._scores[example.key]
         known = np.ones(len(CHANNELS), bool)
-        if draw is not None:
+        if draw is not None and example.stretch is None:
             scores = scores[some_stretch(len(scores), self._window, draw)]
+        if draw is not None:
             known = hide_channels(draw, self._forget)
         return frame_vectors(scores[spread(len(scores), self._window)], known)
 
@@ -70,11 +71,12 @@ def hide_channels(draw: np.random.Generator, share: float) -> npt.NDArray[np.boo
 
 
 def frame_scores(examples: Sequence[Example], data: Path) -> list[npt.NDArray[np.float32]]:
-    """Of each example's clip the (frames, channels) scores."""
+    """Of each example's clip, or its stretch of one, the (frames, channels) scores."""
     archives = {one.source.archive for one in examples}
     arrays = {name: (loaded["frames"], loaded["offsets"]) for name in archives for loaded in [np.load(data / name)]}
     scores = []
     for example in examples:
         frames, offsets = arrays[example.source.archive]
-        scores.append(frames[offsets[example.index] : offsets[example.index + 1]].astype(np.float32))
+        clip = frames[offsets[example.index] : offsets[example.index + 1]]
+        scores.append(clip[slice(*example.stretch or (None,))].astype(np.float32))
     return scores
