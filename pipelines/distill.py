@@ -36,6 +36,7 @@ from capitoline.pipelines.distillation.pupil import (
 )
 from capitoline.pipelines.distillation.teacher import teacher_vectors
 from capitoline.pipelines.training.optimiser import cosine, make_optimiser, set_rate
+from capitoline.pipelines.training.writing import stored
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -175,9 +176,9 @@ def agreement(pupil: Pupil, lesson: Lesson) -> float:
 
 
 def _ship(pupil: Pupil, vocabulary: Vocabulary, lesson: Lesson, settings: FeatureDistillation, out: Path) -> Path:
-    """Write the body without the guess, in bfloat16, and its card."""
+    """Write the body without the guess, in bfloat16 with the table of tokens in int8, and its card."""
     network = pupil.network
-    tensors = {name: tensor.to(torch.bfloat16) for name, tensor in network.state_dict().items()}
+    tensors = stored(network, "int8")
     tensors["vocabulary"] = torch.from_numpy(vocabulary.kept)
     held_out = agreement(pupil, lesson)
     metadata = {

@@ -38,7 +38,7 @@ def write(
 
     The file gets its name last: it is there exactly if the run is done.
     """
-    tensors = _tensors(network, settings.embedding)
+    tensors = stored(network, settings.embedding)
     tensors |= {name: torch.from_numpy(array) for name, array in inputs.tensors().items()}
     metadata: dict[str, Any] = {
         "kind": settings.kind,
@@ -64,7 +64,7 @@ def write(
     partial.replace(path)
 
 
-def _tensors(network: RatingNetwork, embedding: str) -> dict[str, Tensor]:
+def stored(network: RatingNetwork, embedding: str) -> dict[str, Tensor]:
     """As they are stored: bfloat16, the table of tokens perhaps in int8."""
     tensors = network.state_dict()
     halves = {name: tensor.to(torch.bfloat16) for name, tensor in tensors.items()}
