@@ -48,6 +48,12 @@ def table_of(rows: Iterable[dict[str, Any]]) -> pa.Table:
     return pa.Table.from_pylist(list(rows), schema=EVIDENCE)
 
 
+def told_of(table: pa.Table) -> set[str]:
+    """Digests of the content that the expert looked at. What failed is tried again: it may have been the machine."""
+    rows = zip(table["digest"].to_pylist(), table["outcome"].to_pylist(), strict=True)
+    return {digest for digest, outcome in rows if outcome != Outcome.ERROR}
+
+
 def from_arrays(features: ExpertFeatures, items: Sequence[str], digests: Sequence[str]) -> pa.Table:
     """The table of arrays; what was not rated is written as absent."""
     outcomes = np.where(features.rated, str(Outcome.RATED), str(Outcome.ABSENT))

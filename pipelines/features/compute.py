@@ -12,7 +12,7 @@ from capitoline.modalities.decode import Decoder
 from capitoline.modalities.schema import Evidence, Item, Outcome, RatingScale
 from capitoline.pipelines.assembly import decode_limits, job_graph, sampling, scan_limits
 from capitoline.pipelines.batches import micro_batches
-from capitoline.pipelines.features.columns import evidence_row
+from capitoline.pipelines.features.columns import evidence_row, told_of
 from capitoline.pipelines.features.folds import FoldedWeights, Labelling, folded_graph
 from capitoline.pipelines.features.identity import expert_weights
 from capitoline.pipelines.features.merging import add_rows, settle
@@ -84,9 +84,9 @@ def _items(request: Request, settings: Settings) -> Iterator[Item]:
 
 
 def _missing(store: FeatureStore, rows: Sequence[Row], weights: Mapping[str, Weights]) -> list[frozenset[str]]:
-    """For each row the experts that have not looked at its content with the weights that speak of it."""
+    """For each row the experts that have not looked at its content with the weights that speak of it, or failed."""
     kept = {
-        (name, digest): set(store.evidence(name, digest)["digest"].to_pylist())
+        (name, digest): told_of(store.evidence(name, digest))
         for name, one in weights.items()
         for digest in (one.whole, *one.folds)
     }
