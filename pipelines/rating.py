@@ -59,13 +59,22 @@ def rate_request(request: Request, settings: Settings, progress: Progress = sile
     started = time.monotonic()
     finished = Job(request, settings, progress).run()
     seconds = time.monotonic() - started
-    summary = summarize(request.out, settings.scale, seconds, finished.rated_now / seconds)
-    write_summary(request.out, summary)
-    with _thumbnails(settings) as thumbnail:
-        write_report(request.out, summary, thumbnail)
+    summary = report_on(request.out, settings, seconds, finished.rated_now)
     if jsonl:
         _write_jsonl(request.out)
-    shutil.rmtree(request.out / SPOOL, ignore_errors=True)  # the thumbnails were its last readers
+    return summary
+
+
+def report_on(out: Path, settings: Settings, seconds: float, rated_now: int) -> Summary:
+    """Sums up what is committed in `out`, writes `summary.json` and `report.html`, and removes the spool.
+
+    `seconds` and `rated_now` are of the run that ends here.
+    """
+    summary = summarize(out, settings.scale, seconds, rated_now / seconds)
+    write_summary(out, summary)
+    with _thumbnails(settings) as thumbnail:
+        write_report(out, summary, thumbnail)
+    shutil.rmtree(out / SPOOL, ignore_errors=True)  # the thumbnails were its last readers
     return summary
 
 

@@ -81,6 +81,12 @@ def version_of(path: str) -> str:
     return f"{about_file.st_size} {about_file.st_mtime_ns}"
 
 
+def forget_listings(path: str) -> None:
+    """Lets a store be asked anew what it holds: fsspec remembers what it has listed."""
+    if is_url(path):
+        _system(path)[0].invalidate_cache()
+
+
 def open_binary(path: str) -> BinaryIO:
     """A seekable stream. Raises OSError."""
     if is_url(path):

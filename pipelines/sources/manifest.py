@@ -26,7 +26,7 @@ def manifest_items(path: str, title: str, columns: Columns, media: Media, limits
         if missing:
             missing -= row.values.keys()
             seen.update(dict.fromkeys(row.values))
-        yield _item(row, title, columns, media)
+        yield row_item(row, title, columns, media)
     if row is None:
         yield Item(title, problem="the manifest has no rows")
     elif missing:
@@ -35,7 +35,8 @@ def manifest_items(path: str, title: str, columns: Columns, media: Media, limits
         )
 
 
-def _item(row: Row, title: str, columns: Columns, media: Media) -> Item:
+def row_item(row: Row, title: str, columns: Columns, media: Media) -> Item:
+    """The item of one row; what is wrong with it is the item's problem."""
     values, problems = row.values, [row.problem]
     files = _files(values, columns, media, problems)
     text = _text(values.get(columns.text), problems)

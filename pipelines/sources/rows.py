@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Protocol, cast
 
 from capitoline.pipelines.sources.limits import BrokenArchiveError, ScanLimits
 from capitoline.pipelines.sources.location import open_binary
@@ -27,6 +27,12 @@ class Row:
     """Line of a text file, from 1, or row of a Parquet file, from 1."""
     values: dict[str, Any]
     problem: str = ""
+
+
+class Lines(Protocol):
+    """What JSON lines are read from."""
+
+    def readline(self, size: int, /) -> bytes: ...
 
 
 def is_manifest(name: str) -> bool:
@@ -68,7 +74,8 @@ def _format(name: str) -> Callable[[BinaryIO], Iterator[Row]] | None:
     return next((reader for ending, reader in _READERS.items() if name.endswith(ending)), None)
 
 
-def _json_rows(stream: BinaryIO) -> Iterator[Row]:
+def json_rows(stream: Lines) -> Iterator[Row]:
+    """Rows of JSON lines, numbered by their lines."""
     number = 0
     while line := stream.readline(LINE_BYTES):
         number += 1
@@ -142,8 +149,8 @@ def _parquet_rows(stream: BinaryIO) -> Iterator[Row]:
 
 
 _READERS: dict[str, Callable[[BinaryIO], Iterator[Row]]] = {
-    ".jsonl": _json_rows,
-    ".ndjson": _json_rows,
+    ".jsonl": json_rows,
+    ".ndjson": json_rows,
     ".csv": _csv_rows,
     ".tsv": _tsv_rows,
     ".parquet": _parquet_rows,
