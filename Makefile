@@ -60,10 +60,13 @@ links:
 	@mkdir -p typings/capitoline
 	@for folder in configs modalities voter fusion pipelines; do ln -sfn ../../$$folder typings/capitoline/$$folder; done
 
-bench: .venv/wheel  ## the engine and archives beside their peers (half an hour): benchmarks/results/
+bench: .venv/wheel  ## engine, archives, documents, replay, length, beside their peers (an hour): benchmarks/results/
 	-$(BIN)/python -m pip install --quiet '.[bench]'
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/archive.py
+	$(BIN)/python benchmarks/documents.py
+	$(BIN)/python benchmarks/replay.py
+	$(BIN)/python benchmarks/length.py
 
 clean:  ## remove what the other targets made
 	rm -rf .venv build dist *.egg-info demo-report typings

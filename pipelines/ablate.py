@@ -65,7 +65,7 @@ def run_ablation(config: Path, out: Path, data: Path, progress: Progress = silen
     options = Options(mlp=MlpOptions(**settings.mlp.model_dump()))
     ablated = ablate(settings, FeatureStore(folder).read(), options)
     write_results(out, ablated.findings)
-    write_winner(out, ablated.findings, ablated.winner, ablated.margin)
+    write_winner(out, ablated.findings, ablated.winner, ablated.margin, folder)
     return ablated.findings
 
 

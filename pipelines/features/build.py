@@ -107,4 +107,4 @@ def _compute(
 
 
 def _expert(kind: TrainedKind, weights: FoldedWeights) -> ExpertSettings:
-    return EXPERTS[kind](weights=str(weights.whole))
+    return EXPERTS[kind](weights=str(weights.whole.resolve()))

@@ -56,6 +56,7 @@ def compute_features(
         computing.run([(item, row, names) for item, row, names in zip(items, rows, missing, strict=True) if names])
         settle(store, rows, weights)
         store.describe(rows, Contents(settings.scale, weights, labelling.folds, labelling.group))
+        store.keep_experts(settings.experts)
     return Computed(len(items), {name: sum(name in names for names in missing) for name in weights})
 
 

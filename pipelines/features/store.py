@@ -3,6 +3,7 @@
     items.parquet                    item, digest, truth (-1 unknown), split, group, fold (-1 none)
     evidence/<expert>-<key>.parquet  the columns of `columns.py`; the key is of the weights that spoke
     store.json                       labels, each expert's weights, folds
+    experts.yaml                     the experts as a job's configuration has them
 
 An expert trained in folds has a file for the weights of each fold and one for those that
 learned from all of the split `train`; which of them speaks of a row is a matter of its fold.
@@ -20,7 +21,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
+import yaml
 
+from capitoline.configs.settings import ExpertSettings
 from capitoline.modalities.feature_set import UNKNOWN, ExpertFeatures, FeatureSet
 from capitoline.pipelines.features.columns import EVIDENCE, from_arrays, to_arrays
 from capitoline.pipelines.store import write_atomically
@@ -30,6 +33,7 @@ HELD_OUT = ("val", "test")
 """Splits that no training reads."""
 NO_FOLD = -1
 KEY_CHARACTERS = 12
+EXPERTS = "experts.yaml"
 
 ITEMS = pa.schema(
     [
@@ -158,6 +162,11 @@ class FeatureStore:
         self._write("items.parquet", table)
         text = json.dumps(asdict(contents), indent=2, ensure_ascii=False) + "\n"
         write_atomically(self.folder / "store.json", lambda path: path.write_text(text, encoding="utf-8"))
+
+    def keep_experts(self, experts: Sequence[ExpertSettings]) -> None:
+        """Writes the experts' settings as a job would have them: with a decider, they serve what was stored."""
+        text = yaml.safe_dump({"experts": [one.model_dump(mode="json") for one in experts]}, sort_keys=False)
+        write_atomically(self.folder / EXPERTS, lambda path: path.write_text(text, encoding="utf-8"))
 
     def evidence(self, expert: str, weights: str) -> pa.Table:
         """What is kept of `expert` with these weights; no rows if it never spoke."""

@@ -124,7 +124,7 @@ def test_the_deciders_in_service_decide_as_the_winner_did(features: FeatureSet, 
 
 def test_a_vote_that_wins_is_served_by_its_rule(features: FeatureSet, tmp_path: Path) -> None:
     found = ablate(replace_strategies(SMALL, ("majority", "upper_median")), features, Options())
-    settings_of = load_settings(write_winner(tmp_path, found.findings, found.winner, found.margin))
+    settings_of = load_settings(write_winner(tmp_path, found.findings, found.winner, found.margin, tmp_path))
     assert settings_of.decider.kind == "voter"
     assert build_decider(settings_of).name.startswith("voter:")
 
