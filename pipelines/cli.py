@@ -23,8 +23,9 @@ from capitoline.pipelines.commands.rate import rate
 from capitoline.pipelines.commands.replay import replay
 from capitoline.pipelines.commands.settings import settings
 from capitoline.pipelines.commands.train import train
+from capitoline.pipelines.commands.watch import watch
 
-COMMANDS = (rate, explain, doctor, settings, train, evaluate, features, fuse, ablate, replay)
+COMMANDS = (rate, watch, explain, doctor, settings, train, evaluate, features, fuse, ablate, replay)
 """In the order of `--help`."""
 
 app = typer.Typer(
