@@ -88,6 +88,8 @@ class Network(Strict):
     features: int = Field(default=64, gt=0)
     """Width of the pre-logits that the fusion reads."""
     dropout: float = Field(default=0.2, ge=0, lt=1)
+    skip: bool = False
+    """Pictures and films: the heads also see the mean of the vectors that go in."""
 
 
 class LowRankSettings(Strict):

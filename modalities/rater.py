@@ -1,7 +1,8 @@
 """A weight file that rates sequences, without PyTorch: what `sequence.py` trains, ready to use.
 
 Legend:  B = sequences, T = elements of all sequences, V = width of a vector going in,
-         C = width of RWKV-7, D = width of the pre-logits, A = axes of a head, K = its levels.
+         C = width of RWKV-7, P = width of what the heads see, D = width of the pre-logits,
+         A = axes of a head, K = its levels.
 """
 
 from __future__ import annotations
@@ -75,6 +76,7 @@ class SequenceRater:
         self.labels: tuple[str, ...] = tuple(self.metadata["labels"])
         self.heads: dict[str, HeadShape] = head_shapes(self.metadata)
         try:
+            self._skip: bool = self.metadata["shape"].get("skip", False)
             self._body = Forward(_within(self.tensors, "body."), start=self.tensors.get("state"))
             self._projector = _projector(self.tensors, self._body.width)
             self._heads = {
@@ -95,7 +97,8 @@ class SequenceRater:
 
     @property
     def _no_vectors(self) -> Array:
-        return np.empty((0, 2 * self._body.width), np.float32)
+        skipped: int = self.metadata["shape"]["vector"] if self._skip else 0
+        return np.empty((0, 2 * self._body.width + skipped), np.float32)
 
     def _ratings(self, pooled: Array, head: str) -> Ratings:
         shape = self.heads[head]
@@ -105,20 +108,32 @@ class SequenceRater:
         return Ratings(probabilities, features, decide(probabilities, shape.down_cost))
 
     def _pooled(self, sequences: Sequence[npt.NDArray[Any]]) -> Array:
-        """(B, 2C)."""
+        """(B, P)."""
         inputs, offsets = np.concatenate(sequences), np.cumsum([0, *map(len, sequences)])
+        skipped = [normalised(means(inputs, offsets))] if self._skip else []
         if self._projector is not None:
             weight, bias = self._projector
             inputs = inputs @ weight + bias
-        return pool(self._body(inputs, offsets), offsets)
+        return np.concatenate((pool(self._body(inputs, offsets), offsets), *skipped), axis=1)
 
 
 def pool(hidden: Array, offsets: npt.NDArray[np.int64]) -> Array:
     """(T, C) → (B, 2C): the last vector, which has read everything, beside the mean, which forgets nothing."""
+    return np.concatenate((hidden[offsets[1:] - 1], means(hidden, offsets)), axis=1, dtype=np.float32)
+
+
+def means(elements: Array, offsets: npt.NDArray[np.int64]) -> Array:
+    """(T, …) → (B, …): of each sequence."""
     lengths = np.diff(offsets)
     assert (lengths > 0).all(), "an empty sequence"
-    mean = np.add.reduceat(hidden, offsets[:-1]) / lengths[:, None]
-    return np.concatenate((hidden[offsets[1:] - 1], mean), axis=1, dtype=np.float32)
+    return (np.add.reduceat(elements, offsets[:-1]) / lengths[:, None]).astype(np.float32)
+
+
+def normalised(rows: Array) -> Array:
+    """Rows of mean 0 and variance 1: LayerNorm without weights."""
+    centred = rows - rows.mean(-1, keepdims=True)
+    scaled: Array = centred / np.sqrt(np.square(centred).mean(-1, keepdims=True) + np.float32(1e-5))
+    return scaled
 
 
 def _projector(tensors: Mapping[str, Array], width: int) -> tuple[Array, Array] | None:

@@ -6,7 +6,7 @@ trained weights is `rater.py`.
 
 Legend:  B = sequences, T = elements of all sequences, V = width of a vector going in,
          C = width of RWKV-7, D = width of the pre-logits, K = labels of the scale,
-         L = layers, H = heads of a layer, N = head size.
+         P = width of what the heads see, L = layers, H = heads of a layer, N = head size.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from capitoline.modalities.heads import OrdinalHead
 from capitoline.modalities.ordinal import HeadShape, head_shapes
@@ -48,6 +49,13 @@ class Shape:
     rate_rank: int = 0
     value_rank: int = 0
     gate_rank: int = 0
+    skip: bool = False
+    """Whether the heads also see the mean of the vectors that go in, which a narrow body cannot carry whole."""
+
+    @property
+    def pooled(self) -> int:
+        """P, width of what the heads see."""
+        return 2 * self.width + (self.vector if self.skip else 0)
 
     @property
     def body(self) -> Size:
@@ -68,13 +76,17 @@ class RatingNetwork(nn.Module):
         self.projector = nn.Linear(shape.vector, shape.width) if shape.vector else nn.Identity()
         self.body = RWKV7(shape.body)
         self.heads = nn.ModuleDict(
-            {name: OrdinalHead(2 * shape.width, shape.features, one, dropout) for name, one in dict(heads).items()}
+            {name: OrdinalHead(shape.pooled, shape.features, one, dropout) for name, one in dict(heads).items()}
         )
         self.register_parameter("state", None)
 
     def forward(self, inputs: Tensor, offsets: Tensor) -> Tensor:
-        """(T,) ids or (T, V) vectors, with offsets (B+1,) → pooled (B, 2C)."""
-        return pool(self.hidden(inputs, offsets), offsets)
+        """(T,) ids or (T, V) vectors, with offsets (B+1,) → pooled (B, P)."""
+        pooled = pool(self.hidden(inputs, offsets), offsets)
+        if not self.shape.skip:
+            return pooled
+        skipped = F.layer_norm(means(inputs, offsets), (self.shape.vector,))
+        return torch.cat((pooled, skipped), dim=1)
 
     def hidden(self, inputs: Tensor, offsets: Tensor) -> Tensor:
         """(T, C), one vector an element."""
@@ -103,9 +115,14 @@ class RatingNetwork(nn.Module):
 def pool(hidden: Tensor, offsets: Tensor) -> Tensor:
     """(T, C) → (B, 2C): the last vector, which has read everything, beside the mean, which forgets nothing."""
     hidden = hidden.float()
+    return torch.cat((hidden[offsets[1:] - 1], means(hidden, offsets)), dim=1)
+
+
+def means(elements: Tensor, offsets: Tensor) -> Tensor:
+    """(T, …) → (B, …): of each sequence."""
     owner = torch.repeat_interleave(torch.arange(len(offsets) - 1, device=offsets.device), offsets.diff())
-    total = hidden.new_zeros(len(offsets) - 1, hidden.shape[1]).index_add(0, owner, hidden)
-    return torch.cat((hidden[offsets[1:] - 1], total / offsets.diff()[:, None]), dim=1)
+    total = elements.new_zeros(len(offsets) - 1, elements.shape[1]).index_add(0, owner, elements)
+    return total / offsets.diff()[:, None]
 
 
 def pack(sequences: Sequence[npt.NDArray[Any]]) -> tuple[Tensor, Tensor]:

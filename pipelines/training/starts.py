@@ -93,4 +93,10 @@ def _official(path: Path, kind: str) -> Start:
 def shape_of(settings: Training, start: Start, vocabulary: int, vector: int) -> Shape:
     """Of the network that `settings` asks for, with so many tokens or so wide vectors going in."""
     size = asdict(start.size) | {"vocabulary": vocabulary}
-    return Shape(**size, features=settings.network.features, labels=len(settings.labels), vector=vector)
+    return Shape(
+        **size,
+        features=settings.network.features,
+        labels=len(settings.labels),
+        vector=vector,
+        skip=settings.network.skip,
+    )

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gzip
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -120,6 +122,32 @@ def test_the_order_case_and_spacing_of_tags_mean_nothing() -> None:
     )
     assert one.probabilities == pytest.approx(other.probabilities, abs=1e-6)
     assert tag_names(["B", "a", "b ", ""]) == ["a", "b"]
+
+
+def test_tags_are_read_together_with_the_text_beside_them() -> None:
+    rater, plot = load_text_rater("text"), "A detective hunts a killer who tortures his victims."
+    item = _decoded("a", text=plot, tags=("thriller", "crime"))
+    together, alone = Tags(rater)([item])[0], Tags(rater, with_text=False)([item])[0]
+    assert together.probabilities == pytest.approx(
+        rater([f"{plot} tags: crime, thriller"], "both").probabilities[0], abs=1e-6
+    )
+    assert alone.probabilities == pytest.approx(rater(["tags: crime, thriller"], "tags").probabilities[0], abs=1e-6)
+
+
+def test_a_text_in_foreign_letters_does_not_speak_through_the_tags() -> None:
+    item = _decoded("a", text="გამარჯობა მსოფლიო, დღეს კარგი ამინდია", tags=("crime",))
+    rater = load_text_rater("text")
+    assert Tags(rater)([item])[0].probabilities == Tags(rater, with_text=False)([item])[0].probabilities
+
+
+def test_a_kind_of_harm_is_named_and_does_not_touch_the_rating(data: Path) -> None:
+    rater = load_text_rater("text")
+    with gzip.open(data / "edos_sexism.jsonl.gz", "rt", encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines][:400]
+    items = [_decoded(row["id"], text=row["text"]) for row in rows if row["label"] == "sexist"]
+    naming, silent = Text(rater, harms=("sexist",))(items), Text(rater)(items)
+    assert np.mean(["sexist" in [tag.name for tag in one.tags] for one in naming]) > 0.5
+    assert [one.probabilities for one in naming] == [one.probabilities for one in silent]
 
 
 def test_empty_tags_are_abstained_from() -> None:

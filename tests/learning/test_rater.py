@@ -15,7 +15,14 @@ from capitoline.modalities.rater import ELEMENTS_A_RUN, SequenceRater
 from capitoline.modalities.sequence import build_network, pack
 from capitoline.modalities.weights import find_weights, read_metadata, read_weights, write_weights
 
-SHIPPED = [("text", "text"), ("text", "tags"), ("image", "image"), ("video", "video")]
+SHIPPED = [
+    ("text", "text"),
+    ("text", "tags"),
+    ("text", "both"),
+    ("image", "image"),
+    ("video", "video"),
+    ("video", "window"),
+]
 LENGTHS = (1, 40, 7, 130, 2, 90, ELEMENTS_A_RUN + 20, 256)
 
 
