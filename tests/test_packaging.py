@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = {"configs": 0, "modalities": 1, "voter": 2, "fusion": 2, "pipelines": 3}
 """Imports run one way: configs ← modalities ← {voter, fusion} ← pipelines."""
 
-DATA_ONLY = {f"capitoline.configs.{one}" for one in ("ablate", "distil", "eval", "train")} | {
+DATA_ONLY = {f"capitoline.configs.{one}" for one in ("ablate", "distil", "eval", "kubernetes", "train")} | {
     "capitoline.modalities.shipped"
 }
 """Folders without code that are installed with their files."""

@@ -62,6 +62,12 @@ def rate(
         capitoline rate photos/ clips.zip --out results
 
         capitoline rate films.csv --columns text=plot,tags=genres,image=poster --media posters.zip
+
+    As a job on a Ray cluster, with the media where its nodes find them:
+
+        ray job submit --address http://head:8265 -- capitoline rate /media --out /results --address auto --quiet
+
+    On Kubernetes: configs/kubernetes/rayjob.yaml.
     """
     from rich.console import Console
 
