@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from capitoline.modalities.normalise import normalise
 from capitoline.modalities.rated import rated
 from capitoline.modalities.schema import Decoded, Evidence, Modality, Outcome, Tag
 from capitoline.modalities.shielded import shielded
@@ -56,13 +57,15 @@ class Text:
         return [
             Evidence(self.name, self.modality, Outcome.UNSUPPORTED if text.strip() else Outcome.ABSTAINED, reason)
             if reason
-            else self._evidence(ratings, next(rows))
+            else self._evidence(text, ratings, next(rows))
             for text, reason in zip(texts, reasons, strict=True)
         ]
 
-    def _evidence(self, ratings: Mapping[str, Ratings], row: int) -> Evidence:
+    def _evidence(self, text: str, ratings: Mapping[str, Ratings], row: int) -> Evidence:
+        disguises = ", ".join(normalise(text).disguises)
+        reservation = f"disguised text: {disguises}" if disguises else ""
         tags = [tag for head in self._harms for tag in self._named(head, ratings[head], row)]
-        return rated(self, ratings[RATING], row, tags=sorted(tags, key=lambda tag: -tag.score))
+        return rated(self, ratings[RATING], row, reservation, tags=sorted(tags, key=lambda tag: -tag.score))
 
     def _named(self, head: str, ratings: Ratings, row: int) -> Iterator[Tag]:
         """The axes of `head` that are likelier than not above their mildest level."""

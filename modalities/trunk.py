@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from capitoline.modalities.normalise import Normalised, normalise
 from capitoline.modalities.rater import Ratings, SequenceRater
 from capitoline.modalities.rwkv.tokenizer import VOCABULARY, WorldTokenizer
 from capitoline.modalities.weights import find_weights
@@ -102,14 +103,22 @@ class TextRater:
         for head in heads:
             if head not in self.heads:
                 raise ValueError(f"these weights have no head {head!r}, only {', '.join(self.heads)}")
-        parts = [windows(self._vocabulary.encode(text), self._window) for text in texts]
+        parts = [self._windows(normalise(text)) for text in texts]
         owners = [owner for owner, part in enumerate(parts) for _ in part]
         ratings = self._rater.by_heads([window for part in parts for window in part], heads)
         return {head: one.worst_of(owners, len(texts)) for head, one in ratings.items()}
 
     def known_share(self, text: str) -> float:
-        """Share of the text's bytes that lie in tokens the weights have a vector for, longer than a byte."""
-        return self._vocabulary.known_share(text)
+        """Share of the text's bytes that lie in tokens the weights have a vector for, longer than a byte.
+
+        Of the text as it is read (`normalise`); 0 if it shows nothing at all.
+        """
+        read = normalise(text).readings[-1]
+        return self._vocabulary.known_share(read) if read.strip() else 0.0
+
+    def _windows(self, text: Normalised) -> list[Tokens]:
+        """Of every reading of the text: a guess stands beside what is written, so it cannot make it milder."""
+        return [one for read in text.readings for one in windows(self._vocabulary.encode(read), self._window)]
 
 
 def load_text_rater(weights: str) -> TextRater:
