@@ -7,7 +7,7 @@ what an undisturbed one would have drawn.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -134,21 +134,21 @@ class Loop:
         """This process's part of the batch's loss."""
         own = slice(self._peers.rank, None, self._peers.size)
         if not hasattr(self._network, REASONS):
-            hidden, offsets = self._hidden(sequences[own])
-            return self._heads_loss(pool(hidden, offsets), batch)
+            return self._heads_loss(self._read(self._network, sequences[own]), batch)
         examples = [self._rows.train[row] for row in batch[own]]
         weights = [one.source.reason.weight if one.source.reason else 0.0 for one in examples]
         said = append(sequences[own], [self._inputs.reason(one) for one in examples], weights)
-        hidden, _ = self._hidden(said.sequences)
+        hidden = self._read(self._network.hidden, said.sequences)
         pooled = pool(hidden[said.texts.to(self._device)], said.text_offsets.to(self._device))
         reasons = reason_loss(getattr(self._network, REASONS), hidden, said) / len(batch)
         return self._heads_loss(pooled, batch) + reasons
 
-    def _hidden(self, sequences: Sequence[npt.NDArray[Any]]) -> tuple[Tensor, Tensor]:
-        """(T, C) and the offsets (B+1,)."""
+    def _read(self, network: Callable[..., Any], sequences: Sequence[npt.NDArray[Any]]) -> Tensor:
+        """What `network` makes of the sequences laid end to end."""
         inputs, offsets = (one.to(self._device) for one in pack(sequences))
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._settings.half):
-            return self._network.hidden(inputs, offsets), offsets
+            read: Tensor = network(inputs, offsets)
+        return read
 
     def _heads_loss(self, pooled: Tensor, batch: Row) -> Tensor:
         """Of each head the weighted mean over the batch's known levels, by the head's share of the batch."""
