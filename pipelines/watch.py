@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event, Thread
 
@@ -19,7 +19,7 @@ from capitoline.pipelines.graph import Result
 from capitoline.pipelines.job import SPOOL
 from capitoline.pipelines.lane import Lane
 from capitoline.pipelines.rating import report_on
-from capitoline.pipelines.records import timed
+from capitoline.pipelines.records import culprit, timed
 from capitoline.pipelines.report.summary import Summary
 from capitoline.pipelines.sources.columns import Columns
 from capitoline.pipelines.sources.media import FolderMedia
@@ -31,6 +31,7 @@ from capitoline.pipelines.watching.journal import Journal
 from capitoline.pipelines.watching.ledger import Ledger
 from capitoline.pipelines.watching.lines import LineSource
 from capitoline.pipelines.watching.metrics import Metrics
+from capitoline.pipelines.watching.suspects import DEATHS, Suspects
 
 STANDARD_INPUT = "-"
 
@@ -104,7 +105,9 @@ class _Watch:
         limits = BatchLimits(running.batch_items, running.batch_bytes, watched.max_wait, watched.queue_items)
         self._settings, self._committed, self._stopping = settings, committed, stopping
         self._journal = Journal(watched.out)
-        self._source = _source(watched, settings, Ledger(self._journal.rated()))
+        ledger = Ledger(self._journal.rated())
+        self._suspects = Suspects(watched.out, ledger.has)
+        self._source = _source(watched, settings, ledger)
         # What a pipe has given will not come again: it is rated before the watch ends.
         self._batcher = Batcher(limits, abandoned=stopping if self._source.repeats else Event())
         self._metrics = Metrics(lambda: self._batcher.depth, lambda: self._batcher.oldest_wait)
@@ -123,19 +126,20 @@ class _Watch:
                     batch, first = begun[0], begun[1].result()
                     # The next batch, if one is due, is decoded while this one is rated; none is waited for.
                     following = self._begin(lane, ahead, patient=False)
-                    self._commit(batch, lane.finish(_items(batch), first))
+                    self._commit(batch, self._finish(lane, _items(batch), first))
                     rated += len(batch)
                     begun = following or self._begin(lane, ahead)
             finally:
                 self._stopping.set()
                 lane.close()
+        self._suspects.close()
         return rated
 
     def _feed(self) -> None:
         """Brings what arrives to the batcher, and tells it how that ended."""
         try:
             for arrival in self._source.arrivals(self._stopping):
-                if not self._batcher.put(arrival):
+                if not self._batcher.put(replace(arrival, alone=self._suspects.suspects(arrival.item))):
                     break
             self._batcher.close()
         except BaseException as error:
@@ -145,9 +149,18 @@ class _Watch:
         batch = self._batcher.next(patient)
         return (batch, ahead.submit(lane.begin, _items(batch))) if batch else None
 
+    def _finish(self, lane: Lane, items: Sequence[Item], first: Result) -> Result:
+        self._suspects.take_in_hand(items)
+        if not any(map(self._suspects.condemns, items)):
+            return lane.finish(items, first)
+        (item,) = items
+        reason = f"{DEATHS} processes died while they rated it"
+        return Result([culprit(build_decider(self._settings), item, reason, build_shadow(self._settings))])
+
     def _commit(self, batch: Sequence[Arrival], result: Result) -> None:
         records = timed(result.values, result.seconds)
         self._journal.commit(records)
+        self._suspects.acquit(_items(batch))
         self._metrics.committed(records, [arrival.since for arrival in batch], result.seconds)
         self._committed(records)
 

@@ -27,6 +27,8 @@ class Arrival:
     """With an id that no other item of the output has."""
     since: float = field(default_factory=time.monotonic)
     """When it arrived, by the clock that never turns back."""
+    alone: bool = False
+    """Whether it must not share a batch: a process died while it was being rated."""
 
 
 class Source(Protocol):

@@ -107,6 +107,6 @@ class Batcher:
         size = 0
         for count, arrival in enumerate(self._waiting[: self._limits.batch_items]):
             size += item_bytes(arrival.item)
-            if count and size > self._limits.batch_bytes:
+            if count and (size > self._limits.batch_bytes or arrival.alone or self._waiting[0].alone):
                 return count
         return min(len(self._waiting), self._limits.batch_items)

@@ -1,0 +1,230 @@
+"""`capitoline watch` as a process: killed, stopped, scraped, and equal to `rate`."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+from urllib.request import urlopen
+
+import pytest
+
+from capitoline.configs.settings import Settings, TagsExpert, TextExpert, load_settings
+from capitoline.modalities.schema import UNRATED
+from capitoline.pipelines import rate
+from capitoline.pipelines.explain import explain
+from capitoline.pipelines.replay import replay
+from capitoline.pipelines.store import read_evidence, read_ratings
+
+pytestmark = pytest.mark.slow
+
+SAMPLES = Path(__file__).resolve().parents[2] / "samples"
+LINES = 120
+Row = dict[str, Any]
+
+
+class Process:
+    """A running watch."""
+
+    def __init__(self, *arguments: str, stdin: IO[bytes] | int | None = None) -> None:
+        command = [sys.executable, "-m", "capitoline.pipelines.cli", "watch", *arguments]
+        self._process = subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self._metrics: re.Match[str] | None = None
+
+    @property
+    def stdin(self) -> IO[bytes]:
+        assert self._process.stdin is not None
+        return self._process.stdin
+
+    def committed(self, count: int) -> list[Row]:
+        """The next `count` lines that it tells."""
+        assert self._process.stdout is not None
+        lines = [self._process.stdout.readline() for _ in range(count)]
+        assert all(lines), self._process.communicate()
+        return [json.loads(line) for line in lines]
+
+    def metrics(self) -> dict[str, float]:
+        """What it tells Prometheus, where it says that it does."""
+        assert self._process.stderr is not None
+        while self._metrics is None:
+            line = self._process.stderr.readline()
+            assert line, "it ended without metrics"
+            self._metrics = re.search(r"http://\S+", line.decode())
+        with urlopen(self._metrics[0], timeout=10) as answer:
+            samples = [line for line in answer.read().decode().splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in samples)}
+
+    def metrics_when(self, name: str, value: float) -> dict[str, float]:
+        """The figures once one of them has this value."""
+        deadline = time.monotonic() + 60
+        while (figures := self.metrics())[name] != value:
+            assert time.monotonic() < deadline, figures
+            time.sleep(0.1)
+        return figures
+
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def ended(self) -> int:
+        """Its exit code."""
+        self._process.communicate(timeout=120)
+        return self._process.returncode
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+
+@pytest.fixture
+def run() -> Iterator[Callable[..., Process]]:
+    """Starts watches that do not outlive the test."""
+    started: list[Process] = []
+
+    def start(*arguments: str, stdin: IO[bytes] | int | None = subprocess.DEVNULL) -> Process:
+        started.append(Process(*arguments, stdin=stdin))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+
+
+@pytest.fixture(scope="module")
+def light(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Settings with experts that load in a moment."""
+    path = tmp_path_factory.mktemp("settings") / "light.yaml"
+    settings = Settings(experts=(TextExpert(), TagsExpert()))
+    path.write_text(json.dumps(settings.model_dump(mode="json")), encoding="utf-8")  # JSON is YAML
+    return path
+
+
+@pytest.fixture(scope="module")
+def plots(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Film plots with genres, as JSON lines."""
+    path = tmp_path_factory.mktemp("plots") / "plots.jsonl"
+    with gzip.open(data / "posters_mm.jsonl.gz", "rt", encoding="utf-8") as file:
+        rows = [json.loads(line) for line in itertools.islice(file, LINES)]
+    kept = [{"id": row["id"], "text": row["text"], "tags": row["genres"]} for row in rows]
+    path.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+    return path
+
+
+def ratings(out: Path) -> dict[str, Row]:
+    """By id; every item must be there once."""
+    rows = [row for table in read_ratings(out) for row in table.to_pylist()]
+    assert len({row["item_id"] for row in rows}) == len(rows)
+    return {row["item_id"]: row for row in rows}
+
+
+def opinions(out: Path) -> dict[tuple[str, str], Row]:
+    """What each expert said of each item; every expert must have spoken once."""
+    rows = [row for table in read_evidence(out) for row in table.to_pylist()]
+    by_expert = {(row["item_id"], row["expert"]): row for row in rows}
+    assert len(by_expert) == len(rows)
+    return by_expert
+
+
+def assert_rated_alike(out: Path, other: Path) -> None:
+    """Probabilities may differ in their last digits, which depend on what shared a batch; nothing else may."""
+    assert essence(ratings(out)) == essence(ratings(other))
+    here, there = opinions(out), opinions(other)
+    assert here.keys() == there.keys()
+    for key, row in here.items():
+        assert (row["outcome"], row["severity"]) == (there[key]["outcome"], there[key]["severity"])
+        assert row["probabilities"] == pytest.approx(there[key]["probabilities"], abs=1e-4)
+
+
+def essence(rows: dict[str, Row]) -> dict[str, tuple[Any, ...]]:
+    return {name: (row["digest"], row["rating"], row["failed"], row["review"]) for name, row in rows.items()}
+
+
+def test_killed_twice_it_has_every_item_once_and_rates_like_the_batch_job(
+    run: Callable[..., Process], light: Path, plots: Path, tmp_path: Path
+) -> None:
+    out, quick = tmp_path / "out", tmp_path / "quick.yaml"
+    settings = load_settings(light)
+    small = settings.model_copy(update={"running": settings.running.model_copy(update={"batch_items": 4})})
+    quick.write_text(json.dumps(small.model_dump(mode="json")), encoding="utf-8")
+    command = ["-", "--out", str(out), "--config", str(quick), "--jsonl"]
+    for _ in range(2):
+        with plots.open("rb") as lines:
+            watch = run(*command, stdin=lines)
+            told = watch.committed(20)
+            watch.kill()
+        known = ratings(out)
+        assert all(line["item_id"] in known for line in told)
+        assert len(known) < LINES
+    with plots.open("rb") as lines:
+        last = run(*command, stdin=lines)
+        assert last.ended() == 0
+    rate(str(plots), tmp_path / "rated", settings)
+    assert_rated_alike(out, tmp_path / "rated")
+    assert json.loads((out / "summary.json").read_text())["items"] == LINES
+
+
+def test_asked_to_stop_it_rates_what_the_pipe_has_given_and_ends_well(
+    run: Callable[..., Process], light: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    command = ["-", "--out", str(out), "--config", str(light), "--jsonl", "--max-wait"]
+    watch = run(*command, "0", stdin=subprocess.PIPE)
+    watch.stdin.write(b'{"id": "first", "text": "A boy and his dog spend a summer at the lake."}\n')
+    watch.stdin.flush()
+    assert watch.committed(1)[0]["item_id"] == "first"
+    assert explain(out, "first").record.verdict.rating != UNRATED
+    watch.signal(signal.SIGTERM)
+    assert watch.ended() == 0
+    assert (out / "report.html").exists()
+
+    patient = run(*command, "3600", "--metrics-port", "0", stdin=subprocess.PIPE)
+    patient.stdin.write(b'{"id": "second", "text": "A killer hunts them."}\n{"id": "third", "te')
+    patient.stdin.flush()
+    waiting = patient.metrics_when("capitoline_queue_items", 1)
+    assert 0 < waiting["capitoline_oldest_waiting_seconds"] < 600
+    assert list(ratings(out)) == ["first"]
+    patient.signal(signal.SIGINT)
+    assert patient.ended() == 0
+    assert list(ratings(out)) == ["first", "second"]
+
+
+def test_a_folder_with_pictures_is_rated_like_the_batch_job_and_its_figures_can_be_scraped(
+    run: Callable[..., Process], tmp_path: Path
+) -> None:
+    inbox, out = tmp_path / "inbox", tmp_path / "out"
+    inbox.mkdir()
+    for name in ("lake.jpg", "lake.json", "lake.txt", "broken.jpg", "warning-sign.png", "picnic.txt", "slasher.txt"):
+        shutil.copy(SAMPLES / name, inbox)
+    watch = run(str(inbox), "--out", str(out), "--jsonl", "--settle", "0.2", "--poll", "0.2", "--metrics-port", "0")
+    told = watch.committed(5)
+    figures = watch.metrics()
+    by_rating = {line["rating"]: 0 for line in told}
+    for line in told:
+        by_rating[line["rating"]] += 1
+    assert {rating: figures[f'capitoline_items_total{{rating="{rating}"}}'] for rating in by_rating} == by_rating
+    assert any(name.startswith("capitoline_failures_total{cause=") for name in figures)
+    assert figures['capitoline_stage_seconds_total{stage="image"}'] > 0
+    assert (figures["capitoline_queue_items"], figures["capitoline_oldest_waiting_seconds"]) == (0, 0)
+    assert figures["capitoline_latency_seconds_count"] == 5
+    watch.signal(signal.SIGTERM)
+    assert watch.ended() == 0
+
+    rate(str(inbox), tmp_path / "rated")
+    assert_rated_alike(out, tmp_path / "rated")
+    assert ratings(out)["inbox/broken.jpg"]["rating"] == UNRATED
+    assert replay(out, Settings()).moved == ()
+
+
+def test_another_configuration_or_source_is_refused(run: Callable[..., Process], light: Path, tmp_path: Path) -> None:
+    out = str(tmp_path / "out")
+    assert run("-", "--out", out, "--config", str(light)).ended() == 0
+    assert run("-", "--out", out).ended() == 2
+    assert run(str(tmp_path), "--out", out, "--config", str(light), "--until-idle", "0").ended() == 2
