@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 import yaml
@@ -127,9 +128,9 @@ def test_the_weights_are_a_body_and_its_vocabulary(run: Path) -> None:
     assert all(bool(torch.isfinite(one.float()).all()) for one in tensors.values())
 
 
-def _cosines(rows: np.ndarray) -> np.ndarray:
+def _cosines(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    return unit @ unit.T
+    return np.asarray(unit @ unit.T, np.float32)
 
 
 def _first_row(path: Path, split: str) -> str:
