@@ -73,6 +73,8 @@ def watch(watched: Watched, settings: Settings, committed: Committed, stopping: 
         ValueError: the source cannot be watched, settings are unfit, or `out` holds something else.
         OSError: the output cannot be written (a full disk), or the port of the metrics is taken.
     """
+    if Path(watched.source).resolve() == watched.out.resolve():
+        raise ValueError(f"{watched.out} is the folder that is watched; choose another --out, in it or elsewhere")
     weights = weights_digests(settings) | decider_digests(settings)
     build_decider(settings)
     build_shadow(settings)
@@ -132,7 +134,7 @@ class _Watch:
             finally:
                 self._stopping.set()
                 lane.close()
-        self._suspects.close()
+                self._suspects.close()
         return rated
 
     def _feed(self) -> None:

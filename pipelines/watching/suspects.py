@@ -47,8 +47,8 @@ class Suspects:
             self._deaths.pop(item.metadata[ARRIVAL], None)
 
     def close(self) -> None:
-        """At the end of a process that did not die: only what is still suspected stays."""
+        """At an end that is no death, be it a full disk: what was in hand is not held against it."""
         if self._deaths:
-            self.take_in_hand([])
+            self.take_in_hand(())
         else:
             self._path.unlink(missing_ok=True)

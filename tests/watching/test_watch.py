@@ -65,7 +65,7 @@ class Process:
 
     def metrics_when(self, name: str, value: float) -> dict[str, float]:
         """The figures once one of them has this value."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while (figures := self.metrics())[name] != value:
             assert time.monotonic() < deadline, figures
             time.sleep(0.1)
@@ -76,7 +76,7 @@ class Process:
 
     def ended(self) -> int:
         """Its exit code."""
-        self._process.communicate(timeout=120)
+        self._process.communicate(timeout=300)
         return self._process.returncode
 
     def kill(self) -> None:
@@ -227,4 +227,5 @@ def test_another_configuration_or_source_is_refused(run: Callable[..., Process],
     out = str(tmp_path / "out")
     assert run("-", "--out", out, "--config", str(light)).ended() == 0
     assert run("-", "--out", out).ended() == 2
+    assert run(out, "--out", out, "--config", str(light)).ended() == 2
     assert run(str(tmp_path), "--out", out, "--config", str(light), "--until-idle", "0").ended() == 2
