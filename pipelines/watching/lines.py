@@ -35,7 +35,7 @@ class PatientLines:
 
     def readline(self, size: int, /) -> bytes:
         """The next line with its end, or `size` bytes of a longer one; empty at the end."""
-        searched, length = 0, 0
+        searched = 0
         while not (length := self._buffer.find(b"\n", searched) + 1) and len(self._buffer) < size:
             searched = len(self._buffer)
             if not self._read():
