@@ -58,7 +58,7 @@ class Fall:
     milder: float
     """Share whose rating fell."""
     unrated: float
-    """Share that was rated and is no longer: withheld, and so safe."""
+    """Share that this expert rated and no longer does: it abstains or reports the item unsupported."""
 
     @property
     def mean(self) -> float:

@@ -7,7 +7,7 @@ common words of English whole, in lower case, and acronyms (`U.S.A.`) in pieces.
 from __future__ import annotations
 
 import re
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from itertools import islice, product
 from string import ascii_letters
 
@@ -44,6 +44,9 @@ LONGEST = 24
 MOST_LETTERS = 400
 """Set apart in one run; more are a table or a game."""
 
+MANY = 3
+"""Runs of letters set apart that are no accident."""
+
 _sign = re.escape("".join(SIGNS))
 _SPELLING = frozenset([*ascii_letters, *SIGNS])
 _SUSPECT = re.compile(  # begins with the sign, of which there are few: three times as fast
@@ -52,28 +55,42 @@ _SUSPECT = re.compile(  # begins with the sign, of which there are few: three ti
 _FIGURED = re.compile(f"(?<![\\w@$|+€])[A-Za-z{_sign}]{{3,{LONGEST}}}(?![\\w@$|+€])")
 _gap = r"[\s._*·•/\\~-]"
 _MAYBE_APART = re.compile(rf"(?P<gap>{_gap})[\w$@!](?P=gap)[\w$@!](?!\w)")
-_APART = re.compile(rf"(?<!\w)[\w$@!](?:(?P<gap>{_gap})[\w$@!])(?:(?P=gap)[\w$@!])+(?!\w)")
+_APART = re.compile(rf"(?<!\w)[\w$@!](?P<gap>{_gap})[\w$@!](?:(?P=gap)[\w$@!])+(?!\w)")
+_APART_OR_PAIR = re.compile(rf"(?<!\w)[\w$@!](?P<gap>{_gap})[\w$@!](?:(?P=gap)[\w$@!])*(?!\w)")
 
 
 def respelt(text: str) -> tuple[str, tuple[str, ...]]:
     """`text` respelt, and how it was disguised; empty if there is nothing to guess."""
-    joined = _APART.sub(_join, text) if _MAYBE_APART.search(text) else text
+    joined = _join_all(text) if _MAYBE_APART.search(text) else text
     guess = _read_figures(joined)
     found = ((GAPS,) if joined != text else ()) + ((FIGURES,) if guess != joined else ())
     return (guess if found else "", found)
 
 
-def _join(run: re.Match[str]) -> str:
+def _join_all(text: str) -> str:
+    """Many runs of letters in a text are its way of writing, so that short and rare words are joined as well."""
+    runs = [run for run in _APART.finditer(text) if not _is_acronym(run)]
+    if len(runs) < MANY:
+        return _APART.sub(partial(_join, believe_any=False), text)
+    joined = _APART_OR_PAIR.sub(partial(_join, believe_any=True), text)
+    return re.sub("  +", " ", joined)  # between words so written stand two
+
+
+def _join(run: re.Match[str], believe_any: bool) -> str:
     letters = run[0][::2]
     if len(letters) > MOST_LETTERS or not _mostly_letters(letters):
         return run[0]
-    for reading in _readings(letters.lower()):
-        if reading in EXPLICIT:
-            return reading
-        is_acronym = run["gap"] in ".-" and letters.isupper()
-        if len(reading) > 3 and not is_acronym and (words := split(reading)):
-            return " ".join(words)
-    return run[0]
+    readings = _readings(letters.lower())
+    if explicit := [reading for reading in readings if reading in EXPLICIT]:
+        return explicit[0]
+    if _is_acronym(run) or not (believe_any or len(letters) > 3):
+        return run[0]
+    words = next((" ".join(words) for reading in readings if (words := split(reading))), "")
+    return words or (letters if believe_any else run[0])
+
+
+def _is_acronym(run: re.Match[str]) -> bool:
+    return run["gap"] in ".-" and run[0].isupper()
 
 
 def _read_figures(text: str) -> str:

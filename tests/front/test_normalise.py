@@ -31,6 +31,9 @@ TRICKS = st.text(
     alphabet="sexporn ЅехрогПриветκόσμε0134$@!.-_ \u200b\u202e\u0336\u0301\u00ad\ufeffｓ𝓮ᴘ🅿ﷺ☆", max_size=60
 )
 
+settings.register_profile("a busy machine", deadline=None)
+settings.load_profile("a busy machine")
+
 DISGUISES: dict[str, Callable[[str], str]] = {
     "zero-width": "\u200b".join,
     "look-alikes": lambda text: text.translate(str.maketrans("aeopcxyi", "аеорсхуі")),
@@ -73,6 +76,7 @@ def test_letters_in_another_style_are_plain_letters(styled: str) -> None:
         ("a n-a-k-e-d w_o_m_a_n", "a naked woman", GAPS),
         ("n a k e d w o m a n", "naked woman", GAPS),
         ("p 0 r n", "porn", GAPS),
+        ("t h e  n a k e d  w o m a n  i n  b e d", "the naked woman in bed", GAPS),
     ],
 )
 def test_what_must_be_guessed_is_read_beside_what_is_written(disguised: str, guess: str, how: str) -> None:
@@ -101,7 +105,7 @@ def test_plain_words_are_left_alone(words: list[str]) -> None:
 
 
 @given(st.text(max_size=80) | TRICKS)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_what_is_normalised_is_normal(text: str) -> None:
     plain = normalise(text).text
     assert normalise(plain).text == plain
@@ -130,7 +134,6 @@ def test_time_grows_with_the_text_and_no_faster(unit: str) -> None:
 
 
 @given(st.lists(st.sampled_from(["naked", "woman", "sex", "city"]), min_size=1, max_size=8))
-@settings(deadline=None)
 def test_words_run_together_are_cut_into_no_more_words_than_they_were(words: list[str]) -> None:
     found = split("".join(words))
     assert "".join(found) == "".join(words)
