@@ -29,6 +29,8 @@ class HeadSettings(Strict):
     """Of its loss, against the other heads'."""
     down_cost: float | None = Field(default=None, gt=0)
     """As of the training, whose it is if not given."""
+    decide_for: Literal["macro_f1"] | None = None
+    """Of one axis: choose `down_cost` on the selection rows so that this figure is greatest there."""
 
 
 class Reason(Strict):
@@ -147,6 +149,8 @@ class Training(Strict):
     """Text: tokens seen less often than this fall back to their bytes."""
     selection: float = Field(default=0.08, gt=0, lt=1)
     """Share of the training groups held out to choose the epoch and the temperature."""
+    average: bool = False
+    """Keep the mean of the networks that the epochs ended with, if the selection rows like it better than each."""
     patience: int = Field(default=0, ge=0)
     """Epochs without a better selection loss after which training ends; 0: all epochs run."""
     checkpoint_minutes: float = Field(default=5.0, ge=0)

@@ -87,7 +87,8 @@ def _run(
     taught = targets(rows.train, head_shapes_of(settings), settings.balance)
     epochs = Loop(network, rows, inputs, taught, settings, folder, peers).run()
     finish(network)
-    calibration = calibrate(network.cpu(), inputs, rows.selection)
+    fitted = [name for name, head in settings.heads.items() if head.decide_for]
+    calibration = calibrate(network.cpu(), inputs, rows.selection, fitted)
     if peers.leads:
         write(path, network, rows, inputs, settings, calibration, len(epochs), fold)
     return path

@@ -20,6 +20,7 @@ from torch import Tensor
 from capitoline.configs.training import HeadSettings, Training
 from capitoline.modalities.losses import penalties
 from capitoline.modalities.sequence import RatingNetwork, pack, pool
+from capitoline.pipelines.training.averaging import with_another
 from capitoline.pipelines.training.corpus import Rows, Targets
 from capitoline.pipelines.training.inputs import Inputs
 from capitoline.pipelines.training.optimiser import cosine, make_optimiser, set_rate
@@ -46,6 +47,8 @@ class Progressed:
     stale: int = 0
     """Epochs since the lowest selection loss."""
     best: dict[str, Tensor] = field(default_factory=dict)
+    mean: dict[str, Tensor] = field(default_factory=dict)
+    """Of the networks that the epochs ended with, if they are averaged."""
     epochs: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -72,6 +75,8 @@ class Loop:
     def run(self) -> list[dict[str, Any]]:
         """All epochs that are left; the network then is that of the epoch which did best on the selection rows.
 
+        Where the settings say `average`, it is the mean of all epochs' if that does better still.
+
         Returns:
             a line an epoch, as `metrics.jsonl` has them.
         """
@@ -82,8 +87,14 @@ class Loop:
             if self._peers.leads:
                 self._folder.log(done.epochs)
             self._save(done)
-        self._network.load_state_dict(done.best)
+        self._network.load_state_dict(done.mean if self._mean_is_better(done) else done.best)
         return done.epochs
+
+    def _mean_is_better(self, done: Progressed) -> bool:
+        if not self._settings.average:
+            return False
+        self._network.load_state_dict(done.mean)
+        return self._held_out()[0] < done.lowest
 
     def _resume(self) -> Progressed:
         saved = self._folder.saved()
@@ -173,11 +184,9 @@ class Loop:
     def _judge(self, done: Progressed) -> None:
         """Close the epoch: its line, and its network if it is the best so far."""
         started = time.monotonic()
-        losses = selection_losses(self._network, self._inputs, self._rows.selection)
-        # The mean of what the processes found, lest rounding makes one of them stop before the others.
-        weights = [self._weight(head) for head in losses]
-        mean = float(np.average(list(losses.values()), weights=weights))
-        held_out = self._peers.total(mean, self._device) / self._peers.size
+        held_out, losses = self._held_out()
+        if self._settings.average:
+            done.mean = with_another(done.mean, done.epoch, self._network.state_dict())
         done.stale += 1
         if held_out < done.lowest:
             done.lowest, done.best, done.stale = held_out, self._copy(), 0
@@ -185,6 +194,13 @@ class Loop:
         seconds = round(done.seconds + time.monotonic() - started, 1)
         done.epochs.append(line | {"seconds": seconds})
         done.epoch, done.step, done.total, done.seconds = done.epoch + 1, 0, 0.0, 0.0
+
+    def _held_out(self) -> tuple[float, dict[str, float]]:
+        """The loss on the selection rows, over all heads and of each."""
+        losses = selection_losses(self._network, self._inputs, self._rows.selection)
+        # The mean of what the processes found, lest rounding makes one of them stop before the others.
+        mean = float(np.average(list(losses.values()), weights=[self._weight(head) for head in losses]))
+        return self._peers.total(mean, self._device) / self._peers.size, losses
 
     def _save(self, done: Progressed) -> None:
         self._saved_at = time.monotonic()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,11 +11,15 @@ from torch import Tensor
 
 from capitoline.modalities.heads import fit_temperature
 from capitoline.modalities.losses import LINKS, UNKNOWN, ordinal_loss
+from capitoline.modalities.ordinal import decide
 from capitoline.modalities.sequence import RatingNetwork, pack
 from capitoline.pipelines.evaluation.calibration import calibration_error
+from capitoline.pipelines.evaluation.metrics import confusion, macro_f1
 from capitoline.pipelines.training.corpus import by_head
 from capitoline.pipelines.training.dataset import Example, targets_of
 from capitoline.pipelines.training.inputs import Inputs
+
+COSTS = tuple(float(cost) for cost in np.geomspace(1 / 8, 8, 25))
 
 BATCH = 128
 """Examples read at once."""
@@ -60,17 +64,29 @@ def selection_losses(network: RatingNetwork, inputs: Inputs, examples: Sequence[
     return losses
 
 
-def calibrate(network: RatingNetwork, inputs: Inputs, examples: Sequence[Example]) -> dict[str, Calibration]:
-    """Give each head the temperature that suits the selection rows."""
+def calibrate(
+    network: RatingNetwork, inputs: Inputs, examples: Sequence[Example], fitted: Collection[str] = ()
+) -> dict[str, Calibration]:
+    """Give each head the temperature that suits the selection rows, and those in `fitted` the cost too."""
     found = {}
     for head, of_head in by_head(examples).items():
         logits, truth = predict(network, inputs, of_head, head), torch.from_numpy(targets_of(of_head))
         shape = network.head(head).shape
         temperature = fit_temperature(logits, truth, shape.loss)
         network.head(head).temperature.fill_(temperature)
+        if head in fitted:
+            cost = _best_cost(LINKS[shape.link](logits / temperature).exp()[:, 0], truth[:, 0])
+            network.head(head).shape = replace(shape, down_cost=cost)
         before, after = (_error(LINKS[shape.link](logits / one).exp(), truth) for one in (1.0, temperature))
         found[head] = Calibration(temperature, before, after, int((truth != UNKNOWN).sum()))
     return found
+
+
+def _best_cost(probabilities: Tensor, truth: Tensor) -> float:
+    """Of (N, K) and (N,), all known: the cost of a level too mild at which decisions have the greatest macro-F1."""
+    known = probabilities.numpy().astype(np.float32), truth.numpy()
+    levels = probabilities.shape[1]
+    return max(COSTS, key=lambda cost: macro_f1(confusion(known[1], decide(known[0], cost), levels)))
 
 
 def _score(loss: str) -> str:
