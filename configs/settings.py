@@ -82,8 +82,10 @@ class TextExpert(ExpertBase):
     name: str = "text"
     weights: str = "text"
     """Name of shipped weights, or a path of a safetensors file that `capitoline train` wrote."""
-    harms: tuple[str, ...] = ("davidson", "sexist", "harmful", "openai", "beavertails")
-    """Heads that name kinds of harm, shown as tags beside the rating; those that the weights have are asked."""
+    harms: tuple[str, ...] = ()
+    """Heads that name kinds of harm, shown as tags beside the rating; those that the weights have are asked. The
+    shipped ones (`davidson`, `sexist`, `hate`, `offensive`, `harmful`, `openai`, `beavertails`, `harmeme`) learnt
+    from tweets, forums and chats: they call half of all film plots harmful, so none is asked by default."""
 
 
 class TagsExpert(ExpertBase):
