@@ -1,8 +1,8 @@
 """The tags expert: tags that an item came with, as text, through the trunk and a head of their own.
 
-Where the item has a text too, tags and text are read together, by a head that was trained on both:
-"romance" beside a plot says more than either alone. Only the tags of the item: what a tagger finds
-goes to the threshold expert, because no rated data that we know carries a tagger's tags.
+If asked to, it reads an item's tags and text together, by a head that was trained on both. Only the
+tags of the item: what a tagger finds goes to the threshold expert, because no rated data that we
+know carries a tagger's tags.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Tags:
 
     modality: Modality | None = Modality.TAGS
 
-    def __init__(self, rater: TextRater, with_text: bool = True, name: str = "tags") -> None:
+    def __init__(self, rater: TextRater, with_text: bool = False, name: str = "tags") -> None:
         self.name = name
         self.labels = rater.labels
         self._rater = rater

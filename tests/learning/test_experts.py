@@ -127,7 +127,7 @@ def test_the_order_case_and_spacing_of_tags_mean_nothing() -> None:
 def test_tags_are_read_together_with_the_text_beside_them() -> None:
     rater, plot = load_text_rater("text"), "A detective hunts a killer who tortures his victims."
     item = _decoded("a", text=plot, tags=("thriller", "crime"))
-    together, alone = Tags(rater)([item])[0], Tags(rater, with_text=False)([item])[0]
+    together, alone = Tags(rater, with_text=True)([item])[0], Tags(rater)([item])[0]
     assert together.probabilities == pytest.approx(
         rater([f"{plot} tags: crime, thriller"], "both").probabilities[0], abs=1e-6
     )
@@ -137,7 +137,7 @@ def test_tags_are_read_together_with_the_text_beside_them() -> None:
 def test_a_text_in_foreign_letters_does_not_speak_through_the_tags() -> None:
     item = _decoded("a", text="გამარჯობა მსოფლიო, დღეს კარგი ამინდია", tags=("crime",))
     rater = load_text_rater("text")
-    assert Tags(rater)([item])[0].probabilities == Tags(rater, with_text=False)([item])[0].probabilities
+    assert Tags(rater, with_text=True)([item])[0].probabilities == Tags(rater)([item])[0].probabilities
 
 
 def test_a_kind_of_harm_is_named_and_does_not_touch_the_rating(data: Path) -> None:
