@@ -21,8 +21,10 @@ SHIPPED = [
     ("text", "both"),
     ("image", "image"),
     ("video", "video"),
-    ("video", "window"),
+    ("window", "window"),
 ]
+KINDS = {"window": "video"}
+"""Of shipped weights that are not named by it."""
 LENGTHS = (1, 40, 7, 130, 2, 90, ELEMENTS_A_RUN + 20, 256)
 
 
@@ -35,10 +37,11 @@ def _sequences(shape: dict[str, int]) -> list[npt.NDArray[Any]]:
 
 @pytest.mark.parametrize(("name", "head"), SHIPPED)
 def test_it_equals_the_trained_network(name: str, head: str) -> None:
-    rater = SequenceRater(find_weights(name), name)
+    kind = KINDS.get(name, name)
+    rater = SequenceRater(find_weights(name), kind)
     sequences = _sequences(rater.metadata["shape"])
     ratings = rater(sequences, head)
-    network = build_network(*read_weights(find_weights(name), name))
+    network = build_network(*read_weights(find_weights(name), kind))
     with torch.no_grad():
         logits, features = network.head(head)(network(*pack(sequences)))
     np.testing.assert_allclose(ratings.probabilities, log_probabilities(logits)[:, 0].exp().numpy(), atol=1e-5)
