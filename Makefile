@@ -66,7 +66,7 @@ bench: .venv/wheel  ## engine, archives, documents, replay, length, beside their
 	$(BIN)/python benchmarks/archive.py
 	$(BIN)/python benchmarks/documents.py
 	$(BIN)/python benchmarks/replay.py
-	$(BIN)/python benchmarks/length.py
+	$(BIN)/python benchmarks/length.py $${CAPITOLINE_DATA:-../shared/data}
 
 clean:  ## remove what the other targets made
 	rm -rf .venv build dist *.egg-info demo-report typings
