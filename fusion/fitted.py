@@ -73,7 +73,10 @@ def rows_to_fit(features: FeatureSet) -> FeatureSet:
     rated = np.any([one.rated for one in features.experts], axis=0) if features.experts else np.zeros(len(features))
     rows = np.flatnonzero((features.truth != UNKNOWN) & rated.astype(bool))
     if not len(rows):
-        raise ValueError("no labelled row that an expert rated: there is nothing to fit on")
+        raise ValueError(
+            "no row of the split `train` that has a label and that an expert rated: there is nothing to fit on. "
+            "Give `capitoline features` the columns: --label, and --split with train, val or test"
+        )
     return features.at(rows)
 
 

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from capitoline.configs.settings import Settings
 from capitoline.pipelines.assembly import build_decider, build_shadow
 from capitoline.pipelines.experts import weights_digests
-from capitoline.pipelines.fingerprint import Fingerprint, differences, fingerprint
+from capitoline.pipelines.fingerprint import RUN_FILE, Fingerprint, differences, fingerprint
 from capitoline.pipelines.moves import Moves, count_moves, pairs_of
 from capitoline.pipelines.recorded import EVIDENCE_COLUMNS, Recorded, finished_job, read_part, recorded_items
 from capitoline.pipelines.records import Decide
@@ -54,10 +54,12 @@ def replay(results: Path, settings: Settings, out: Path | None = None) -> Replay
     """Decides the job in `results` again as `settings` say; writes ratings and moves to `out` if given.
 
     Raises:
-        ValueError: `results` holds no finished job, or `settings` ask for evidence that it does not
-            have; the message says what differs.
+        ValueError: `results` holds no finished job, `settings` ask for evidence that it does not
+            have (the message says what differs), or `out` holds a job.
     """
     refuse_other_evidence(finished_job(results), settings)
+    if out is not None and (out / RUN_FILE).exists():
+        raise ValueError(f"{out} holds a job of its own, whose ratings a replay would overwrite; give --out another")
     decide = Decide(build_decider(settings), build_shadow(settings))
     names = [expert.name for expert in settings.experts]
     store, pairs = Store(results), pairs_of([], [])

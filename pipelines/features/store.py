@@ -26,6 +26,7 @@ import yaml
 from capitoline.configs.settings import ExpertSettings
 from capitoline.modalities.feature_set import UNKNOWN, ExpertFeatures, FeatureSet
 from capitoline.pipelines.features.columns import EVIDENCE, from_arrays, to_arrays
+from capitoline.pipelines.fingerprint import RUN_FILE
 from capitoline.pipelines.store import write_atomically
 
 TRAIN = "train"
@@ -97,6 +98,9 @@ class FeatureStore:
     """The features in one folder."""
 
     def __init__(self, folder: Path) -> None:
+        """Raises ValueError if `folder` holds a job, whose evidence a store would be written into."""
+        if (folder / RUN_FILE).exists():
+            raise ValueError(f"{folder} holds a job; give features a folder of their own (`--from {folder}` reads it)")
         self.folder = folder
 
     def read(self) -> FeatureSet:

@@ -85,7 +85,7 @@ def test_killed_half_way_and_started_again_it_asks_nothing_twice_and_gives_the_s
 def test_ctrl_c_ends_it_with_a_word(
     serve: Serve, configure: Configure, rows: list[Row], right: Answers, tmp_path: Path
 ) -> None:
-    config, out = configure(serve(answers=right, delay=0.5).url, endpoint={"concurrency": 2}), tmp_path / "out"
+    config, out = configure(serve(answers=right, delay=2.0).url, endpoint={"concurrency": 2}), tmp_path / "out"
     driver = start(config, out)
     wait_for_parts(out, 1, driver)
     driver.send_signal(signal.SIGINT)

@@ -137,6 +137,11 @@ def test_evidence_that_the_job_does_not_have_is_refused(job: Path, settings: Set
         replay(tmp_path, settings)
 
 
+def test_a_replay_is_not_written_over_a_job(job: Path, settings: Settings) -> None:
+    with pytest.raises(ValueError, match="holds a job of its own"):
+        replay(job, settings, job)
+
+
 def test_the_command_says_who_moves_and_looks_at_no_media(job: Path, settings: Settings, tmp_path: Path) -> None:
     changed = settings.model_copy(update={"decider": VoterSettings(rule="most_severe")})
     (tmp_path / "new.yaml").write_text(yaml.safe_dump(changed.model_dump(mode="json")), encoding="utf-8")

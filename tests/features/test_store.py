@@ -80,3 +80,9 @@ def test_each_row_is_told_of_by_the_weights_of_its_fold(tmp_path: Path) -> None:
 def test_a_folder_without_features_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="capitoline features --out"):
         FeatureStore(tmp_path).read()
+
+
+def test_a_job_is_not_written_into(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(ValueError, match="holds a job"):
+        FeatureStore(tmp_path)

@@ -75,8 +75,9 @@ class Process:
         self._process.send_signal(number)
 
     def ended(self) -> int:
-        """Its exit code."""
-        self._process.communicate(timeout=300)
+        """Its exit code; what it reads from stays open until then."""
+        self._process.wait(timeout=300)
+        self._process.communicate()
         return self._process.returncode
 
     def kill(self) -> None:
