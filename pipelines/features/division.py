@@ -5,13 +5,14 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from capitoline.configs.feature_build import FeatureBuild
 from capitoline.pipelines.features.store import TRAIN
+from capitoline.pipelines.training.dataset import labelled_rows
 
 TEST = "test"
 
@@ -38,9 +39,7 @@ def divide(settings: FeatureBuild, data: Path, out: Path, files: Iterable[str]) 
         ValueError: the file is missing, or a row is not an object with `id` and `split`.
     """
     source = data / settings.file
-    if not source.is_file():
-        raise ValueError(f"no labelled data at {source}; set CAPITOLINE_DATA or --data to the folder that holds it")
-    rows = [{**row, "split": _split(row, settings)} for row in _read(source)]
+    rows = [{**row, "split": _split(row, settings)} for row in labelled_rows(source)]
     lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
     training, manifest = out / "data", out / "manifest.jsonl"
     training.mkdir(parents=True, exist_ok=True)
@@ -58,16 +57,6 @@ def _split(row: Mapping[str, Any], settings: FeatureBuild) -> str:
     group = "test " + str(row.get(settings.group) or row["id"]).strip().casefold()
     place = int.from_bytes(hashlib.blake2b(group.encode(), digest_size=8).digest()) / 2**64
     return TEST if split == TRAIN and place < settings.test_share else split
-
-
-def _read(path: Path) -> Iterator[dict[str, Any]]:
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            row = json.loads(line)
-            if not isinstance(row, dict) or not {"id", "split"} <= row.keys():
-                raise ValueError(f"{path}, line {number}: a row is an object with `id` and `split`")
-            yield row
 
 
 def _link(link: Path, target: Path) -> None:

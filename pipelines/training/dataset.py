@@ -98,7 +98,7 @@ def _read(source: Source, data: Path, head: HeadShape, selection: float) -> Iter
     unknown_axes = source.axes.keys() - set(head.axes)
     if unknown_axes:
         raise ValueError(f"{source.file}: the head {source.head!r} has no axis {', '.join(sorted(unknown_axes))}")
-    for index, row in enumerate(_rows(data / source.file)):
+    for index, row in enumerate(labelled_rows(data / source.file)):
         division = _division(row, source, selection)
         if division is None or any(str(row.get(name)) != value for name, value in source.where.items()):
             continue
@@ -113,7 +113,12 @@ def stretches(count: int, frames: int) -> list[tuple[int, int]]:
     return [(start, min(start + frames, count)) for start in range(0, max(1, count - frames + 1), frames)]
 
 
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
+def labelled_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of a file of JSON lines, perhaps gzipped.
+
+    Raises:
+        ValueError: the file is missing, or a row is not an object with `id` and `split`.
+    """
     if not path.is_file():
         raise ValueError(f"no labelled data at {path}; set CAPITOLINE_DATA or --data to the folder that holds it")
     opener = gzip.open if path.suffix == ".gz" else open
