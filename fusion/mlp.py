@@ -24,6 +24,7 @@ from capitoline.fusion.fitted import Frame, Tensors, least_cost
 from capitoline.fusion.log_odds import by_expert, distribution, most_alarmed
 from capitoline.modalities.decisions import Decisions
 from capitoline.modalities.feature_set import FeatureSet
+from capitoline.modalities.rwkv.steps import normalised
 
 Array = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -146,7 +147,7 @@ class _Member:
         own, prefix = self._own, f"adapters.{expert}."
         parts = [inputs.odds[:, expert] / ODDS_SCALE]
         if inputs.features[expert].shape[1]:
-            normed = _layer_norm(inputs.features[expert])
+            normed = normalised(inputs.features[expert])
             parts.insert(0, normed * own[f"{prefix}norm.weight"] + own[f"{prefix}norm.bias"])
         read = np.concatenate(parts, axis=1)
         adapted: Array = np.maximum(read @ own[f"{prefix}linear.weight"].T + own[f"{prefix}linear.bias"], 0)
@@ -158,8 +159,3 @@ def more_severe(one: Array, other: Array) -> Array:
     reached = [np.cumsum(each[:, ::-1], axis=1)[:, ::-1] for each in (one, other)]
     greater = np.pad(np.maximum(*reached)[:, 1:], ((0, 0), (1, 1)), constant_values=((0, 0), (1, 0)))
     return np.asarray(np.maximum(greater[:, :-1] - greater[:, 1:], 0), np.float32)
-
-
-def _layer_norm(x: Array) -> Array:
-    centred = x - x.mean(-1, keepdims=True)
-    return np.asarray(centred / np.sqrt(np.square(centred).mean(-1, keepdims=True) + np.float32(1e-5)), np.float32)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from capitoline.modalities.ordinal import Array, Head, HeadShape, decide, head_shapes
 from capitoline.modalities.rwkv.forward import Forward
+from capitoline.modalities.rwkv.steps import normalised
 from capitoline.modalities.weights import read_arrays
 
 ELEMENTS_A_RUN = 1_024
@@ -127,13 +128,6 @@ def means(elements: Array, offsets: npt.NDArray[np.int64]) -> Array:
     lengths = np.diff(offsets)
     assert (lengths > 0).all(), "an empty sequence"
     return (np.add.reduceat(elements, offsets[:-1]) / lengths[:, None]).astype(np.float32)
-
-
-def normalised(rows: Array) -> Array:
-    """Rows of mean 0 and variance 1: LayerNorm without weights."""
-    centred = rows - rows.mean(-1, keepdims=True)
-    scaled: Array = centred / np.sqrt(np.square(centred).mean(-1, keepdims=True) + np.float32(1e-5))
-    return scaled
 
 
 def _projector(tensors: Mapping[str, Array], width: int) -> tuple[Array, Array] | None:

@@ -142,7 +142,7 @@ class PlainSteps:
 
     def add_norm(self, stream: Array, added: Array, norm: Norm) -> Array:
         stream += added
-        return _normalised(stream, 1e-5) * norm.weight + norm.bias
+        return normalised(stream, 1e-5) * norm.weight + norm.bias
 
     def shift_mix(self, normed: Array, offsets: Offsets, ratios: Array) -> Array:
         before = np.concatenate((normed[:1], normed[:-1]))
@@ -165,7 +165,7 @@ class PlainSteps:
         bonus = self._heads(r * k * r_k).sum(-1, keepdims=True) * self._heads(v)
         r_heads, decay, k, v, rate = (self._heads(one) for one in (r, decay, k, v, rate))
         y = _recur(r_heads, decay, k, v, -removal, removal * rate, offsets, start)
-        normed = _normalised(y, 64e-5).reshape(r.shape) * weight + bias
+        normed = normalised(y, 64e-5).reshape(r.shape) * weight + bias
         result: Array = (normed + bonus.reshape(r.shape)) * projected.gate
         return result
 
@@ -182,7 +182,8 @@ def sigmoid(x: Array) -> Array:
     return result
 
 
-def _normalised(x: Array, epsilon: float) -> Array:
+def normalised(x: Array, epsilon: float = 1e-5) -> Array:
+    """Rows of mean 0 and variance 1: LayerNorm without weights."""
     centred = x - x.mean(-1, keepdims=True)
     variance = np.square(centred).mean(-1, keepdims=True)
     result: Array = (centred / np.sqrt(variance + epsilon)).astype(np.float32)
