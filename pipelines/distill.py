@@ -36,9 +36,8 @@ from capitoline.pipelines.distillation.pupil import (
 )
 from capitoline.pipelines.distillation.teacher import teacher_vectors
 from capitoline.pipelines.training.optimiser import cosine, make_optimiser, set_rate
+from capitoline.pipelines.training.run_folder import RunFolder
 from capitoline.pipelines.training.writing import stored
-
-CHECKPOINT = "checkpoint.pt"
 
 STEPS_A_CHECKPOINT = 250
 
@@ -68,23 +67,15 @@ def distil_features(config_path: Path, out: Path, data: Path) -> Path:
         ValueError: the configuration, the texts or the teacher cannot be had, or `out` holds another run.
     """
     settings = load_configuration(config_path, FeatureDistillation)
-    _open_run(out, settings)
+    folder = RunFolder(out, settings)
     passages = read_passages(settings.texts, data, settings.characters)
     whole = Vocabulary.whole()
     vocabulary = used_vocabulary([whole.encode(one) for one in passages], settings.rarest)
     teacher = teacher_vectors(settings.teacher, passages, out / "teacher", settings.workers)
     lesson = Lesson([vocabulary.encode(one) for one in passages], teacher)
     pupil = _start(settings, vocabulary, teacher.shape[1], out)
-    _fit(pupil, lesson, settings, out)
+    _fit(pupil, lesson, settings, folder)
     return _ship(pupil, vocabulary, lesson, settings, out)
-
-
-def _open_run(out: Path, settings: FeatureDistillation) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    config, text = out / "config.json", settings.model_dump_json(indent=2)
-    if config.exists() and config.read_text(encoding="utf-8") != text:
-        raise ValueError(f"{out} holds a run of another configuration; give --out another folder")
-    config.write_text(text, encoding="utf-8")
 
 
 def _start(settings: FeatureDistillation, vocabulary: Vocabulary, teacher_width: int, out: Path) -> Pupil:
@@ -98,12 +89,12 @@ def _start(settings: FeatureDistillation, vocabulary: Vocabulary, teacher_width:
     return pupil
 
 
-def _fit(pupil: Pupil, lesson: Lesson, settings: FeatureDistillation, out: Path) -> None:
+def _fit(pupil: Pupil, lesson: Lesson, settings: FeatureDistillation, folder: RunFolder) -> None:
     """All steps, each seeded by its number, so that a continued run equals an undisturbed one."""
     optimiser = make_optimiser(pupil, settings.rate, settings.decay)
     rows = np.flatnonzero(np.arange(len(lesson.tokens)) % HELD_OUT)
     batches = -(-len(rows) // settings.batch)
-    steps, first = settings.epochs * batches, _resume(pupil, optimiser, out)
+    steps, first = settings.epochs * batches, _resume(pupil, optimiser, folder)
     pupil.train()
     with Progress() as progress:
         task = progress.add_task("distilling", total=steps, completed=first)
@@ -118,27 +109,20 @@ def _fit(pupil: Pupil, lesson: Lesson, settings: FeatureDistillation, out: Path)
             if (step + 1) % STEPS_A_CHECKPOINT == 0 or step + 1 == steps:
                 agreement = 1.0 - float(np.mean(losses))
                 progress.update(task, description=f"distilling: cosine {agreement:.3f}")
-                _log(out, {"step": step + 1, "of": steps, "cosine": round(agreement, 4)})
-                _save(out, pupil, optimiser, step + 1)
+                _log(folder.path, {"step": step + 1, "of": steps, "cosine": round(agreement, 4)})
+                folder.save({"pupil": pupil.state_dict(), "optimiser": optimiser.state_dict(), "step": step + 1})
                 losses.clear()
 
 
-def _resume(pupil: Pupil, optimiser: AdamW, out: Path) -> int:
+def _resume(pupil: Pupil, optimiser: AdamW, folder: RunFolder) -> int:
     """The step to go on with; 0 in a new folder."""
-    if not (out / CHECKPOINT).exists():
+    state = folder.saved()
+    if state is None:
         return 0
-    state = torch.load(out / CHECKPOINT, weights_only=True)
     pupil.load_state_dict(state["pupil"])
     optimiser.load_state_dict(state["optimiser"])
     step: int = state["step"]
     return step
-
-
-def _save(out: Path, pupil: Pupil, optimiser: AdamW, step: int) -> None:
-    """Write the checkpoint under another name first, so that there is always a whole one."""
-    partial = out / f"{CHECKPOINT}.partial"
-    torch.save({"pupil": pupil.state_dict(), "optimiser": optimiser.state_dict(), "step": step}, partial)
-    partial.replace(out / CHECKPOINT)
 
 
 def _step(

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from capitoline.configs.training import Training
+from capitoline.configs.settings import Strict
 from capitoline.pipelines.training.curves import curves
 
 CHECKPOINT = "checkpoint.pt"
@@ -23,7 +23,7 @@ class RunFolder:
         ValueError: the folder holds a run of another configuration.
     """
 
-    def __init__(self, path: Path, settings: Training, fold: tuple[int, int] | None = None) -> None:
+    def __init__(self, path: Path, settings: Strict, fold: tuple[int, int] | None = None) -> None:
         self.path = path
         path.mkdir(parents=True, exist_ok=True)
         config = path / "config.json"
