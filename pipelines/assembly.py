@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from capitoline.configs.settings import DeciderSettings, Decoding, FusionSettings, Limits, Settings, VoterSettings
@@ -86,7 +86,7 @@ def build_decider(settings: Settings) -> Decider:
     """The decider, which withholds what rests on half an item, with the reasons for review.
 
     Raises:
-        ValueError: a rule or label that does not exist.
+        ValueError: a rule, a label or an expert that does not exist.
     """
     scale, review = RatingScale(settings.scale), settings.decider.review
     policy = ReviewPolicy(review.disagreement, review.margin, review.labels)
@@ -106,10 +106,17 @@ def deciding(settings: Settings, decider: DeciderSettings) -> Settings:
 def _chosen_decider(settings: Settings, scale: RatingScale) -> Decider:
     chosen = settings.decider
     if isinstance(chosen, VoterSettings):
+        _refuse_unknown(chosen.weights, [expert.name for expert in settings.experts])
         return Voter(scale, rule(chosen.rule, chosen.weights), chosen.rule)
     if isinstance(chosen, FusionSettings):
         return _fitted_decider(chosen.weights, settings, scale)
     return Serving(MeanProbability(), scale)
+
+
+def _refuse_unknown(weights: Iterable[str], experts: Sequence[str]) -> None:
+    """A misspelt name would silently count one ballot."""
+    if unknown := sorted(set(weights) - set(experts)):
+        raise ValueError(f"the voter's weights name {', '.join(unknown)}; the experts are {', '.join(experts)}")
 
 
 def _fitted_decider(weights: str, settings: Settings, scale: RatingScale) -> Decider:

@@ -8,7 +8,9 @@ from itertools import product
 
 import pytest
 
+from capitoline.configs.settings import Settings, VoterSettings
 from capitoline.modalities.schema import UNRATED, Decoded, Evidence, Item, Modality, Outcome, RatingScale
+from capitoline.pipelines.assembly import build_decider, build_shadow
 from capitoline.voter.rules import RULES, Rule, elected, majority, most_severe, rule, upper_median, weighted
 from capitoline.voter.voter import Voter
 
@@ -153,6 +155,13 @@ def test_weights_say_themselves_what_a_ballot_counts() -> None:
 def test_a_wrong_rule_says_what_to_do(name: str, weights: Mapping[str, float], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         rule(name, weights)
+
+
+def test_a_weight_for_an_expert_that_is_not_there_is_refused_with_those_that_are() -> None:
+    misspelt = VoterSettings(rule="weighted", weights={"text": 2.0, "tag": 0.5})
+    for build, settings in ((build_decider, Settings(decider=misspelt)), (build_shadow, Settings(shadow=misspelt))):
+        with pytest.raises(ValueError, match="weights name tag; the experts are text, tags, thresholds"):
+            build(settings)
 
 
 @pytest.mark.parametrize("scale", SCALES)
