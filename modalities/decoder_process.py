@@ -12,6 +12,8 @@ import resource
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import BinaryIO
 
 from capitoline.modalities.decode import Decoder
@@ -49,12 +51,22 @@ def _answer(line: bytes, decoder: Decoder, answers: BinaryIO) -> None:
     items, digest_only = load_items(line)
     for item in items:
         started = time.process_time()
-        signal.alarm(math.ceil(decoder.limits.item_seconds) + GRACE_SECONDS)
-        decoded = decoder.digest(item) if digest_only else decoder.decode(item)
-        signal.alarm(0)
+        with _limited(decoder.limits.item_seconds):
+            decoded = decoder.digest(item) if digest_only else decoder.decode(item)
         for chunk in dump_decoded(decoded, time.process_time() - started):
             answers.write(chunk)
         answers.flush()
+
+
+@contextmanager
+def _limited(seconds: float) -> Iterator[None]:
+    """Meanwhile the kernel ends this process after `seconds` of CPU, in all threads, or of the wall and a grace."""
+    _, most = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.process_time() + seconds), most))
+    signal.alarm(math.ceil(seconds) + GRACE_SECONDS)
+    yield
+    signal.alarm(0)
+    resource.setrlimit(resource.RLIMIT_CPU, (most, most))
 
 
 if __name__ == "__main__":

@@ -160,7 +160,7 @@ class _Process:
                 self._wait_for(self._input, select.POLLOUT)
                 view = view[os.write(self._input, view) :]
         except BrokenPipeError:
-            raise _EndedError(self._epitaph()) from None
+            raise self._ended() from None
 
     def receive(self, item: Item, seconds: float) -> tuple[Decoded, float]:
         """The next answer, which is about `item`, and its CPU seconds."""
@@ -197,18 +197,20 @@ class _Process:
             self._wait_for(self._output, select.POLLIN)
             count = os.readv(self._output, [view])
             if not count:
-                raise _EndedError(self._epitaph())
+                raise self._ended()
             view = view[count:]
         return buffer
 
-    def _epitaph(self) -> str:
+    def _ended(self) -> _EndedError:
         try:
             code = self._process.wait(EXIT_SECONDS)
         except subprocess.TimeoutExpired:
-            return "the decoder stopped answering"
+            return _EndedError("the decoder stopped answering")
+        if code == -signal.SIGXCPU:
+            return _StalledError(f"took more than {self._allowed:g} seconds of CPU")
         if code >= 0:
-            return f"the decoder ended with exit code {code}"
-        return f"the decoder was killed by signal {-code} ({signal.Signals(-code).name})"
+            return _EndedError(f"the decoder ended with exit code {code}")
+        return _EndedError(f"the decoder was killed by signal {-code} ({signal.Signals(-code).name})")
 
 
 def _environment() -> dict[str, str]:

@@ -21,7 +21,7 @@ class DecodeLimits:
     """Width × height of one film frame."""
     sound_seconds: float
     item_seconds: float
-    """Wall seconds for one item, after which its decoder is killed."""
+    """Wall seconds, and CPU seconds of all threads together, for one item; after either its decoder is killed."""
     decoder_memory_bytes: int
     """Address space of a decoder's process."""
     archive_ratio: float

@@ -21,9 +21,9 @@ from capitoline.modalities.decode import Decoder
 from capitoline.modalities.guard import GuardedDecoder
 from capitoline.modalities.limits import DecodeLimits, Sampling
 from capitoline.modalities.schema import Decoded, Item, Outcome
-from capitoline.modalities.wire import MAXIMUM_HEADER, dump_decoded, dump_items, load_decoded, load_items
+from capitoline.modalities.wire import MAXIMUM_HEADER, dump_decoded, dump_items, dump_limits, load_decoded, load_items
 from tests.decoding.conftest import on_disk, written
-from tests.decoding.making import film, saved, scenery, shades, tone
+from tests.decoding.making import film, many_scans, saved, scenery, shades, tone
 from tests.decoding.test_decode import assert_accounted, corrupt_items
 
 
@@ -166,6 +166,37 @@ def test_an_item_that_needs_too_much_memory_is_lost_alone(
     assert reasons == ["out of memory"]
 
 
+def test_a_decoder_whose_guard_is_gone_is_ended_by_the_kernel(
+    limits: DecodeLimits, sampling: Sampling, tmp_path: Path
+) -> None:
+    endless = Item("endless", files=(written(tmp_path / "endless.jpg", many_scans(1_000)),))
+    lines = dump_limits(replace(limits, item_seconds=1.0), sampling) + dump_items([endless])
+    command = [sys.executable, "-m", "capitoline.modalities.decoder_process"]
+    ran = subprocess.run(command, input=lines, stdout=subprocess.DEVNULL, timeout=60, check=False)
+    assert -ran.returncode in (signal.SIGXCPU, signal.SIGALRM), "whichever comes first on a busy machine"
+
+
+def test_too_much_cpu_is_said_and_not_tried_again(
+    limits: DecodeLimits, sampling: Sampling, small: Item, slow: Item
+) -> None:
+    with GuardedDecoder(limits, sampling) as guard:
+        guard([small])
+        process = process_of(guard)
+        assert process is not None
+        batch = guard.submit([slow, small])
+        while "unlimited" in cpu_limit(process):  # it is set for the time of each item
+            time.sleep(0.01)
+        os.kill(process, signal.SIGXCPU)
+        culprit, after = batch.result()
+    assert culprit.unreadable[0].reason == "took more than 60 seconds of CPU"
+    assert after.pictures
+
+
+def cpu_limit(process: int) -> str:
+    lines = Path(f"/proc/{process}/limits").read_text().splitlines()
+    return next(line.removeprefix("Max cpu time").split()[0] for line in lines if line.startswith("Max cpu time"))
+
+
 def test_a_batch_is_decoded_while_the_caller_does_something_else(guard: GuardedDecoder, small: Item) -> None:
     first, second = guard.submit([small] * 3), guard.submit([small])
     deadline = time.monotonic() + 20
@@ -193,8 +224,6 @@ def test_the_decoder_ends_with_its_parent(small: Item, limits: DecodeLimits, sam
         "print(guard._process.pid, flush=True)\n"
         "os.kill(os.getpid(), 9)\n"
     )
-    from capitoline.modalities.wire import dump_limits
-
     lines = dump_limits(limits, sampling) + dump_items([small])
     ran = subprocess.run([sys.executable, "-c", program], input=lines, capture_output=True, timeout=60, check=False)
     process, deadline = int(ran.stdout), time.monotonic() + 10
