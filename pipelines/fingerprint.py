@@ -59,8 +59,32 @@ def fingerprint(settings: Settings, manifest: str, items: int, shards: int, weig
 
 
 def differences(old: Fingerprint, new: Fingerprint) -> list[str]:
+    """What differs, and what to do where weights changed under settings that did not."""
+    return [*changes(asdict(old), asdict(new)), *advice_on_weights(old, new)]
+
+
+def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """What differs, a line each: `settings.decider.rule: "majority" → "upper_median"`."""
-    return list(_differences("", asdict(old), asdict(new)))
+    return list(_differences("", old, new))
+
+
+def advice_on_weights(old: Fingerprint, new: Fingerprint) -> list[str]:
+    """A line if weights differ although the settings ask for the same: an upgrade, or a file was replaced."""
+    before, after = _by_node(old), _by_node(new)
+    common = sorted(old.weights.keys() & new.weights.keys())
+    others = [name for name in common if before[name] == after[name] and old.weights[name] != new.weights[name]]
+    if not others:
+        return []
+    return [
+        f"capitoline {old.version} made these results with other weights of {', '.join(others)} than those that are "
+        f"installed now ({new.version}): to go on with the old ones, install that version again, or give their files "
+        "in `weights:`; to use the new ones, rate the media again into another folder"
+    ]
+
+
+def _by_node(job: Fingerprint) -> dict[str, Any]:
+    """The settings of all that has weights, by the name of its node in the graph."""
+    return {"decide": job.settings["decider"], **{expert["name"]: expert for expert in job.settings["experts"]}}
 
 
 def combined_digest(*parts: str) -> str:

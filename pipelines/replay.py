@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,7 +20,7 @@ import pyarrow.parquet as pq
 from capitoline.configs.settings import Settings
 from capitoline.pipelines.assembly import build_decider, build_shadow
 from capitoline.pipelines.experts import weights_digests
-from capitoline.pipelines.fingerprint import RUN_FILE, Fingerprint, differences, fingerprint
+from capitoline.pipelines.fingerprint import RUN_FILE, Fingerprint, advice_on_weights, changes, fingerprint
 from capitoline.pipelines.moves import Moves, count_moves, pairs_of
 from capitoline.pipelines.recorded import EVIDENCE_COLUMNS, Recorded, finished_job, read_part, recorded_items
 from capitoline.pipelines.records import Decide
@@ -84,23 +85,21 @@ def refuse_other_evidence(job: Fingerprint, settings: Settings) -> None:
     """Raises ValueError unless the job's experts, and what they rest on, are those that `settings` ask for."""
     asked = fingerprint(settings, job.manifest, job.items, job.shards, weights_digests(settings))
     names = [expert["name"] for expert in asked.settings["experts"]]
-    if lines := differences(_evidence_of(job, names), _evidence_of(asked, names)):
+    if lines := [*changes(_evidence_of(job, names), _evidence_of(asked, names)), *advice_on_weights(job, asked)]:
         raise ValueError(
             "the configuration asks for evidence that this job does not have; rate the media again with it, or take "
             "the job's own with another `decider`. What differs:\n  " + "\n  ".join(lines)
         )
 
 
-def _evidence_of(job: Fingerprint, names: Sequence[str]) -> Fingerprint:
-    """A fingerprint of nothing but the evidence of these experts."""
+def _evidence_of(job: Fingerprint, names: Sequence[str]) -> dict[str, Any]:
+    """What the evidence of these experts depends on."""
     experts = {expert["name"]: expert for expert in job.settings["experts"]}
     kept = {name: job.settings[name] for name in EVIDENCE_FROM}
-    return replace(
-        job,
-        version="",
-        weights={name: job.weights[name] for name in names if name in job.weights},
-        settings={**kept, "experts": {name: experts[name] for name in names if name in experts}},
-    )
+    return {
+        "weights": {name: job.weights[name] for name in names if name in job.weights},
+        "settings": {**kept, "experts": {name: experts[name] for name in names if name in experts}},
+    }
 
 
 def _decided(decide: Decide, recorded: Recorded) -> Record:

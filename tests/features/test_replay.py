@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ from capitoline.configs.settings import (
 )
 from capitoline.modalities.schema import UNRATED
 from capitoline.pipelines import rate, rate_request
-from capitoline.pipelines.job import Request
+from capitoline.pipelines.fingerprint import advice_on_weights, read_fingerprint
+from capitoline.pipelines.job import Request, claim
 from capitoline.pipelines.moves import count_moves, pairs_of
 from capitoline.pipelines.replay import replay
 from capitoline.pipelines.store import read_ratings
@@ -39,6 +41,8 @@ DECIDERS: dict[str, DeciderSettings] = {
     "weighted": VoterSettings(rule="weighted", weights={"tags": 2.5}),
     "mean": MeanSettings(review=Review(margin=0.2)),
 }
+BALLOTS = VoterSettings(rule="weighted")
+"""Counts experts only: of what both `tags` and `thresholds` find mild, some comes out milder than by the default."""
 
 
 @pytest.fixture(scope="module")
@@ -137,13 +141,35 @@ def test_evidence_that_the_job_does_not_have_is_refused(job: Path, settings: Set
         replay(tmp_path, settings)
 
 
+def test_an_upgrade_of_weights_is_said_to_be_one(job: Path, settings: Settings, tmp_path: Path) -> None:
+    made = read_fingerprint(job)
+    assert made is not None
+    earlier = replace(made, version="0.0.9", weights={**made.weights, "tags": "0" * 32})
+    shutil.copytree(job, tmp_path / "earlier")
+    earlier.write(tmp_path / "earlier")
+    with pytest.raises(ValueError, match=r"weights\.tags: \"0{32}\" → ") as refused:
+        replay(tmp_path / "earlier", settings)
+    assert "capitoline 0.0.9 made these results with other weights of tags than" in str(refused.value)
+    with pytest.raises(ValueError, match="version") as other:
+        claim(tmp_path / "earlier", made, lambda: [])
+    assert "install that version again, or give their files in `weights:`" in str(other.value)
+
+
+def test_weights_that_the_configuration_changed_are_no_upgrade(job: Path) -> None:
+    made = read_fingerprint(job)
+    assert made is not None
+    experts = [{**one, "weights": "mine"} if one["name"] == "tags" else one for one in made.settings["experts"]]
+    asked = replace(made, weights={**made.weights, "tags": "0" * 32}, settings={**made.settings, "experts": experts})
+    assert advice_on_weights(made, asked) == []
+
+
 def test_a_replay_is_not_written_over_a_job(job: Path, settings: Settings) -> None:
     with pytest.raises(ValueError, match="holds a job of its own"):
         replay(job, settings, job)
 
 
 def test_the_command_says_who_moves_and_looks_at_no_media(job: Path, settings: Settings, tmp_path: Path) -> None:
-    changed = settings.model_copy(update={"decider": VoterSettings(rule="most_severe")})
+    changed = settings.model_copy(update={"decider": BALLOTS})
     (tmp_path / "new.yaml").write_text(yaml.safe_dump(changed.model_dump(mode="json")), encoding="utf-8")
     command = ["replay", str(job), "--config", str(tmp_path / "new.yaml"), "--out", str(tmp_path / "out")]
     program = (
@@ -153,22 +179,22 @@ def test_the_command_says_who_moves_and_looks_at_no_media(job: Path, settings: S
     ran = subprocess.run([sys.executable, "-c", program, *command], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     moves = [json.loads(line) for line in (tmp_path / "out" / "moves.jsonl").read_text("utf-8").splitlines()]
-    assert f"{len(moves)} of 24 items would move: {len(moves)} more severe" in ran.stdout
+    assert f"{len(moves)} of 24 items would move: {len(moves)} milder" in ran.stdout
     assert moves[0]["item_id"] in ran.stdout
 
 
 def test_a_shadow_decides_beside_and_changes_nothing(
     job: Path, posters: Path, request_for: Callable[[Path, Path], Request], settings: Settings, tmp_path: Path
 ) -> None:
-    shadowed = settings.model_copy(update={"shadow": VoterSettings(rule="most_severe")})
+    shadowed = settings.model_copy(update={"shadow": BALLOTS})
     summary = rate_request(request_for(posters, tmp_path / "out"), shadowed)
     assert [without_shadow(row) for row in rows(tmp_path / "out")] == [without_shadow(row) for row in rows(job)]
-    replay(job, settings.model_copy(update={"decider": VoterSettings(rule="most_severe")}), tmp_path / "alone")
+    replay(job, settings.model_copy(update={"decider": BALLOTS}), tmp_path / "alone")
     assert [row["shadow_rating"] for row in rows(tmp_path / "out")] == [
         row["rating"] for row in rows(tmp_path / "alone")
     ]
     assert summary.shadow is not None
-    assert summary.shadow.stricter == summary.shadow.moved > 0
+    assert summary.shadow.milder == summary.shadow.moved > 0
     assert summary.shadow.sentence() in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "shadow" not in (job / "report.html").read_text(encoding="utf-8").lower()
 
