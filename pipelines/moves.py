@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from capitoline.modalities.schema import UNRATED
+from capitoline.pipelines.units import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Moves:
             f"from {UNRATED}": self.given,
         }
         listed = ", ".join(f"{count:,} {way}" for way, count in ways.items() if count)
-        return f"{self.moved:,} of {self.items:,} items would move" + (f": {listed}" if listed else "")
+        return f"{self.moved:,} of {counted(self.items, 'item')} would move" + (f": {listed}" if listed else "")
 
     def _rated(self, way: int) -> int:
         return sum(

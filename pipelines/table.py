@@ -13,7 +13,7 @@ from capitoline.modalities.schema import UNRATED
 from capitoline.pipelines.printable import one_line, printable
 from capitoline.pipelines.report.summary import Summary
 from capitoline.pipelines.terminal import label_colour, label_style
-from capitoline.pipelines.units import duration
+from capitoline.pipelines.units import counted, duration
 
 BAR = 28
 """Characters of the longest bar."""
@@ -42,7 +42,7 @@ def _ratings(summary: Summary) -> Table:
 
 def _notes(summary: Summary, report: Path | None) -> Iterator[Text]:
     yield Text(
-        f"{summary.items:,} items, {summary.rated:,} rated, {summary.unrated:,} unrated, "
+        f"{counted(summary.items, 'item')}, {summary.rated:,} rated, {summary.unrated:,} unrated, "
         f"{summary.failed:,} failed in part, {summary.review:,} to review"
     )
     if summary.shadow is not None:
@@ -51,7 +51,7 @@ def _notes(summary: Summary, report: Path | None) -> Iterator[Text]:
         example = f" ({one_line(cause.examples[0], 60)})" if cause.examples else ""
         yield Text(f"  {cause.items:,} × {cause.outcome}: {printable(cause.reason)}{example}", "red")
     if len(summary.causes) > CAUSES_SHOWN:
-        yield Text(f"  and {len(summary.causes) - CAUSES_SHOWN} more causes, in the report", "red")
+        yield Text(f"  and {counted(len(summary.causes) - CAUSES_SHOWN, 'more cause')}, in the report", "red")
     speed = f"{summary.items_per_second:,.1f} items/s" if summary.items_per_second else "nothing was left to rate"
     yield Text(f"{duration(summary.wall_seconds)}, {speed}", "dim")
     if report is not None:

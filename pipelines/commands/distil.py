@@ -50,12 +50,11 @@ def answers(
     from capitoline.pipelines.distillation.answer import Fate
     from capitoline.pipelines.distillation.answers import distil_answers
     from capitoline.pipelines.progress import progress_bar
+    from capitoline.pipelines.units import counted
 
     with told_plainly(), progress_bar(quiet, "labelling") as progress:
-        counted, items = distil_answers(
-            config, out, data, address=address, retry_errors=retry_errors, progress=progress
-        )
-    unasked = items - counted.fates.total()
-    counts = ", ".join(f"{counted.fates[fate]:,} {fate}" for fate in (Fate.LABELLED, Fate.DISCARDED, Fate.ERROR))
-    typer.echo(f"{items:,} rows: {counts}, {unasked:,} not asked about; see {out / 'README.md'}")
-    raise typer.Exit(SOME_NOT_RATED if unasked or counted.fates[Fate.ERROR] else ALL_RATED)
+        tally, items = distil_answers(config, out, data, address=address, retry_errors=retry_errors, progress=progress)
+    unasked = items - tally.fates.total()
+    counts = ", ".join(f"{tally.fates[fate]:,} {fate}" for fate in (Fate.LABELLED, Fate.DISCARDED, Fate.ERROR))
+    typer.echo(f"{counted(items, 'row')}: {counts}, {unasked:,} not asked about; see {out / 'README.md'}")
+    raise typer.Exit(SOME_NOT_RATED if unasked or tally.fates[Fate.ERROR] else ALL_RATED)

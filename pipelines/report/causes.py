@@ -15,6 +15,8 @@ LISTED = 50
 COUNTED = 2_000
 """Different causes that are told apart at all, so that hostile reasons cannot fill the memory."""
 EXAMPLES = 3
+LONGEST = 500
+"""Characters of a reason that are read."""
 OTHERS = "(others)"
 
 # What differs from item to item: quotations, absolute paths and URLs, addresses, numbers (but not the
@@ -26,7 +28,7 @@ _PARTICULARS = re.compile(
 
 def gist(reason: str) -> str:
     """`reason` with its particulars as an ellipsis: "62 bytes short" and "7 bytes short" are one cause."""
-    return _PARTICULARS.sub("…", reason[:500])
+    return _PARTICULARS.sub("…", reason[:LONGEST])
 
 
 class Reasons:
@@ -50,10 +52,20 @@ class Reasons:
 class _Failures:
     """Of one cause."""
 
-    def __init__(self) -> None:
+    def __init__(self, gist: str, reason: str) -> None:
+        self._gist, self._reason = gist, reason
+        self._alike = True
         self.items = 0
         self.experts: set[str] = set()
         self.examples: list[str] = []
+
+    @property
+    def reason(self) -> str:
+        """In full if it is the same for all, with its line number; else what the reasons have in common."""
+        return self._reason if self._alike else self._gist
+
+    def compare(self, reason: str) -> None:
+        self._alike = self._alike and reason == self._reason
 
 
 class Causes:
@@ -67,7 +79,8 @@ class Causes:
         seen: set[tuple[_Failures, str]] = set()
         for item_id, expert, outcome, reason in zip(*columns, strict=True):
             if outcome in FAILURES:
-                failures = self._of(outcome, gist(reason))
+                failures = self._of(outcome, reason[:LONGEST])
+                failures.compare(reason[:LONGEST])
                 failures.experts.add(expert)
                 # Three experts on one broken picture are one failed item.
                 if (failures, item_id) not in seen:
@@ -76,16 +89,16 @@ class Causes:
                     failures.examples = [*failures.examples, item_id][:EXAMPLES]
 
     def _of(self, outcome: str, reason: str) -> _Failures:
-        cause = (outcome, reason)
+        cause = (outcome, gist(reason))
         if cause not in self._causes and len(self._causes) >= COUNTED:
-            cause = (outcome, OTHERS)
-        return self._causes.setdefault(cause, _Failures())
+            cause, reason = (outcome, OTHERS), OTHERS
+        return self._causes.setdefault(cause, _Failures(cause[1], reason))
 
     def listed(self) -> tuple[tuple[Cause, ...], int]:
         """The commonest causes, most items first, and how many items the others have."""
         causes = sorted(self._causes.items(), key=lambda entry: -entry[1].items)
         listed = tuple(
-            Cause(outcome, reason, tuple(sorted(failures.experts)), failures.items, tuple(failures.examples))
-            for (outcome, reason), failures in causes[:LISTED]
+            Cause(outcome, failures.reason, tuple(sorted(failures.experts)), failures.items, tuple(failures.examples))
+            for (outcome, _), failures in causes[:LISTED]
         )
         return listed, sum(failures.items for _, failures in causes[LISTED:])

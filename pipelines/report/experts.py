@@ -9,6 +9,7 @@ from capitoline.pipelines.report.markup import Markup, element, join
 from capitoline.pipelines.report.panels import count_cell, note, panel, panels
 from capitoline.pipelines.report.plots import Bar, Cell, Segment, bar_chart, heat_map, swatch
 from capitoline.pipelines.report.summary import Agreement, Summary
+from capitoline.pipelines.units import counted
 
 OUTCOME_COLOURS = {
     Outcome.RATED: "#2f8f83",
@@ -58,7 +59,7 @@ def _agreement_map(pairs: Sequence[Agreement]) -> Markup:
 def _pair_cell(pair: Agreement | None, diagonal: bool) -> Cell:
     if pair is None:
         return Cell("–" if diagonal else "", 0.0, "")
-    words = f"{pair.first} and {pair.second}: {pair.both:,} items, {pair.equal:.0%} equal"
+    words = f"{pair.first} and {pair.second}: {counted(pair.both, 'item')}, {pair.equal:.0%} equal"
     return Cell(f"{pair.equal:.0%}", pair.equal, f"{words}, {pair.difference:.2f} levels apart on average")
 
 
@@ -68,7 +69,7 @@ def _pairs(summary: Summary) -> Markup:
 
 
 def _pair_caption(pair: Agreement) -> str:
-    apart = f"{pair.both:,} items, {pair.difference:.2f} levels apart"
+    apart = f"{counted(pair.both, 'item')}, {pair.difference:.2f} levels apart"
     return f"{pair.first} (rows) against {pair.second} (columns): {apart}"
 
 

@@ -13,6 +13,7 @@ from capitoline.pipelines.report.markup import Markup, element, join
 from capitoline.pipelines.report.sections import failures, key_figures, ratings, review, shadow, time
 from capitoline.pipelines.report.summary import Summary
 from capitoline.pipelines.store import write_atomically
+from capitoline.pipelines.units import counted
 
 Thumbnail = Callable[[str, Sequence[File]], bytes | None]
 """(item id, files) → a JPEG of at most 160 pixels a side, or None if there is nothing to show."""
@@ -49,7 +50,7 @@ def page(summary: Summary, thumbnail: Thumbnail, title: str) -> str:
 
 def _lead(summary: Summary) -> Markup:
     scale = " < ".join(summary.labels)
-    return element("p", f"{summary.items:,} items on the scale {scale}, mildest first.", class_="faint")
+    return element("p", f"{counted(summary.items, 'item')} on the scale {scale}, mildest first.", class_="faint")
 
 
 def _write(path: Path, html: str) -> None:

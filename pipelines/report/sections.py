@@ -7,7 +7,7 @@ from capitoline.pipelines.report.markup import Child, Markup, element, join
 from capitoline.pipelines.report.panels import count_cell, note, panel, panels, rating_colours, share, table
 from capitoline.pipelines.report.plots import Bar, Segment, bar_chart, heat_map
 from capitoline.pipelines.report.summary import Cause, Summary
-from capitoline.pipelines.units import duration
+from capitoline.pipelines.units import counted, duration
 
 REVIEW_REASONS = 12
 STAGE_COLOUR = "#4d83a6"
@@ -50,7 +50,7 @@ def failures(summary: Summary) -> Markup:
     if not summary.causes:
         return note("Every part of every item could be read and rated.")
     causes = table(("items", "outcome", "cause", "experts", "for example"), map(_cause, summary.causes))
-    rest = f"Rarer causes, {summary.causes_left_out:,} items, are left out." if summary.causes_left_out else ""
+    rest = f"Rarer causes, {counted(summary.causes_left_out, 'item')}, are left out." if summary.causes_left_out else ""
     words = "A failed part is never a rating, and one that nobody could look at withholds the rating of its item."
     return join(note(words), panel("", causes, note(rest)))
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import tracemalloc
+from io import StringIO
 from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from capitoline.modalities.schema import UNRATED, Outcome
 from capitoline.pipelines.report.causes import COUNTED, LISTED, OTHERS, Reasons, gist
@@ -16,6 +18,7 @@ from capitoline.pipelines.report.contest import KEPT, spreads
 from capitoline.pipelines.report.summary import Summary, write_summary
 from capitoline.pipelines.report.tally import summarize
 from capitoline.pipelines.store import Record
+from capitoline.pipelines.table import summary_table
 
 if TYPE_CHECKING:
     from tests.reporting.conftest import Job
@@ -35,6 +38,13 @@ def test_every_item_is_counted_once_and_the_unrated_apart(job: Job) -> None:
     assert summary.by_modality["image"] == {"PG": 0, "PG13": 0, "R": 0, "X": 0, "XXX": 1, UNRATED: 1}
     assert summary.outcomes == {"text": {"rated": 2}, "image": {"rated": 1, "error": 1}}
     assert (summary.wall_seconds, summary.items_per_second) == (2.0, 1.5)
+
+
+def test_one_item_is_not_told_as_items(job: Job) -> None:
+    job.commit(job.record("a", job.rated("text", 0)))
+    printed = StringIO()
+    Console(file=printed, width=100).print(summary_table(summary_of(job), None))
+    assert "1 item, 1 rated" in printed.getvalue()
 
 
 def test_an_empty_job_has_a_summary(job: Job) -> None:
@@ -108,6 +118,16 @@ def test_failures_that_differ_in_particulars_are_one_cause(job: Job) -> None:
     first, second = summary_of(job).causes
     assert (first.reason, first.items, first.examples) == ("…: … bytes short of …", 2, ("a", "b"))
     assert (second.outcome, second.reason) == ("unsupported", "no reader for Flash")
+
+
+def test_a_cause_that_is_the_same_for_all_its_items_keeps_its_line_number(job: Job) -> None:
+    reason = "line 17 has 3 columns where the header has 4"
+    job.commit(*(job.record(name, job.silent("graph", Outcome.ERROR, reason)) for name in "ab"))
+    (cause,) = summary_of(job).causes
+    assert (cause.reason, cause.items) == (reason, 2)
+    job.commit(job.record("c", job.silent("graph", Outcome.ERROR, reason.replace("17", "18"))))
+    (cause,) = summary_of(job).causes
+    assert (cause.reason, cause.items) == ("line … has … columns where the header has …", 3)
 
 
 def test_an_item_whose_experts_fail_alike_is_one_failure(job: Job) -> None:
