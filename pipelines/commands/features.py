@@ -35,7 +35,7 @@ def features(
     ] = "",
     where: Annotated[Where | None, typer.Option(help="`auto`: in this process below a few hundred items.")] = None,
     address: Annotated[str, typer.Option(help="Ray cluster to run on; this machine if not given.")] = "",
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, no counts.")] = False,
 ) -> None:
     """Keep what every expert says about labelled items, pre-logits included, for fusion and ablation.
 
@@ -50,6 +50,7 @@ def features(
     from capitoline.pipelines.job import Request
     from capitoline.pipelines.progress import progress_bar
     from capitoline.pipelines.sources.columns import Columns
+    from capitoline.pipelines.units import counted
 
     with told_plainly():
         if (results is None) == (not paths):
@@ -58,7 +59,8 @@ def features(
             if folds:
                 raise ValueError("--from RESULTS has no features of folds; give the manifest and --folds")
             count = import_job(results, out, Labelling(label, split, group))
-            typer.echo(f"{out}: {count:,} items from {results}")
+            if not quiet:
+                typer.echo(f"{out}: {counted(count, 'item')} from {results}")
             return
         settings = load_settings(config)
         if where:
@@ -68,5 +70,6 @@ def features(
         request = Request(tuple(paths or ()), out, Columns.parse(columns), media, address=address)
         with progress_bar(quiet) as progress:
             computed = compute_features(request, settings, labelling, folded, progress)
-        for name, now in computed.by_expert.items():
-            typer.echo(f"{name}: {now:,} computed, {computed.items - now:,} kept")
+        if not quiet:
+            for name, now in computed.by_expert.items():
+                typer.echo(f"{name}: {now:,} computed, {computed.items - now:,} kept")
