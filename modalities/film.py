@@ -19,6 +19,7 @@ from av.video.stream import VideoStream
 
 from capitoline.modalities.filmstrip import Clock, FilmStrip
 from capitoline.modalities.limits import UndecodableError
+from capitoline.modalities.riff import missing_bytes
 from capitoline.modalities.schema import SAMPLE_RATE, Failure, Frame, Modality, Outcome
 from capitoline.modalities.soundtrack import PACKET_ERRORS, SoundTrack, message
 
@@ -33,6 +34,8 @@ PROBE_BYTES = 5_000_000
 READ_BYTES = 1 << 18
 MAXIMUM_PACKETS = 2_000_000
 MAXIMUM_COVERS = 4
+SOUND_RATES = (1_000, 1_000_000)
+"""Samples a second that are believed: nobody speaks below, and a few bytes at 1 Hz would be hours of sound."""
 
 SLACK_SHARE, SLACK_SECONDS = 0.1, 1.0
 """How far a film may end from where it says before that is believed to be wrong."""
@@ -83,12 +86,20 @@ def read_film(data: bytes, limits: FilmLimits) -> Film:
     if film.frames and _apart(film.reached, declared):
         # It lied about its length, so the frames are not spread over it: all in the first stretch, or the last.
         film = _read(data, film.reached, limits)
-    duration = film.duration or 0.0
-    if exact and duration < declared and _apart(duration, declared) and not film.cut:
+    if reason := _shortfall(data, film, declared if exact else 0.0):
         part = Modality.VIDEO if film.frames or Modality.VIDEO in film.failures else Modality.AUDIO
-        reason = f"ends after {duration:.1f} of the {declared:.1f} seconds that it declares"
         film.failures.setdefault(part, Failure(Outcome.ERROR, reason))
     return film
+
+
+def _shortfall(data: bytes, film: Film, declared: float) -> str:
+    """Why there must have been more; empty if there need not."""
+    missing, duration = missing_bytes(data), film.duration or 0.0
+    if missing > SLACK_SHARE * len(data):
+        return f"cut short: {missing:,} of {missing + len(data):,} bytes are missing"
+    if duration < declared and _apart(duration, declared) and not film.cut:
+        return f"ends after {duration:.1f} of the {declared:.1f} seconds that it declares"
+    return ""
 
 
 def _apart(reached: float, declared: float) -> bool:
@@ -208,6 +219,10 @@ class _Pass:
         context = streams[0].codec_context
         if context is None:
             self._fail(part, f"{part} in an unknown codec", Outcome.UNSUPPORTED)
+            return None
+        rate = getattr(context, "sample_rate", SOUND_RATES[0])
+        if not SOUND_RATES[0] <= rate <= SOUND_RATES[1]:
+            self._fail(part, f"declares {rate:,} samples a second, beyond {SOUND_RATES[0]:,} to {SOUND_RATES[1]:,}")
             return None
         pixels = getattr(context, "width", 0) * getattr(context, "height", 0)
         if pixels > self._limits.pixels:

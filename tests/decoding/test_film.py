@@ -206,3 +206,17 @@ def test_a_picture_is_no_film() -> None:
 def test_reading_stops_at_the_deadline_and_says_so() -> None:
     seen = read(film(shades(50), tone(5.0)), wall=-1)
     assert seen.failures.keys() == {Modality.VIDEO, Modality.AUDIO}
+
+
+@pytest.mark.parametrize("length", [0, 0x7FFF_F024, 0xFFFF_FFFF])
+def test_a_wav_written_to_a_pipe_which_knows_no_length_is_whole(length: int) -> None:
+    whole = film(sound=tone(3.0), container="wav", sound_codec="pcm_s16le")
+    assert not read(whole[:4] + struct.pack("<L", length) + whole[8:]).failures
+
+
+@pytest.mark.parametrize("rate", [1, 999, 2_000_000])
+def test_a_sample_rate_that_nobody_records_at_is_refused(rate: int) -> None:
+    whole = film(sound=tone(1.0), container="wav", sound_codec="pcm_s16le")
+    seen = read(whole[:24] + struct.pack("<2L", rate, 2 * rate) + whole[32:])
+    assert seen.sound is None
+    assert f"{rate:,} samples a second" in seen.failures[Modality.AUDIO].reason
