@@ -40,9 +40,12 @@ def explain(out: Path, wanted: str) -> Explanation:
         ValueError: no job wrote to `out`, or no item or several fit; the message lists the nearest ids.
     """
     from capitoline.pipelines.fingerprint import read_fingerprint
+    from capitoline.pipelines.moves import MOVES_FILE
     from capitoline.pipelines.store import Store
 
     run = read_fingerprint(out)
+    if run is None and (out / MOVES_FILE).exists():
+        raise ValueError(f"{out} holds what a replay decided, without the evidence; explain the job that was replayed")
     if run is None:
         raise ValueError(f"{out} holds no results; give the folder that `capitoline rate … --out` wrote")
     store = Store(out)

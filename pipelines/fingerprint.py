@@ -14,6 +14,8 @@ from capitoline.configs.settings import Settings
 from capitoline.pipelines.store import write_atomically
 
 RUN_FILE = "run.json"
+WATCHED = "watch "
+"""Begins what stands for the manifest of a watch, which has none: its source follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,16 @@ def fingerprint(settings: Settings, manifest: str, items: int, shards: int, weig
     kept = settings.model_dump(mode="json", exclude={"running": True, "experts": {"__all__": {"placement"}}})
     kept["running"] = settings.running.model_dump(include={"shard_items", "shard_bytes"})
     return Fingerprint(version("capitoline"), items, shards, manifest, dict(weights), kept)
+
+
+def refuse_other_command(out: Path, old: Fingerprint, new: Fingerprint) -> None:
+    """Raises ValueError if one of the two is a job of `rate` and the other a watch."""
+    holds, asked = ("watch" if one.manifest.startswith(WATCHED) else "rate" for one in (old, new))
+    if holds != asked:
+        raise ValueError(
+            f"{out} holds results of `capitoline {holds}`, to which `capitoline {asked}` cannot add; "
+            "give --out a folder of its own"
+        )
 
 
 def differences(old: Fingerprint, new: Fingerprint) -> list[str]:

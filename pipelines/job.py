@@ -13,7 +13,7 @@ from capitoline.modalities.schema import Item
 from capitoline.pipelines.assembly import build_decider, build_shadow, decider_digests, job_graph, scan_limits
 from capitoline.pipelines.batches import Assembler, micro_batches
 from capitoline.pipelines.experts import weights_digests
-from capitoline.pipelines.fingerprint import Fingerprint, differences, fingerprint, read_fingerprint
+from capitoline.pipelines.fingerprint import Fingerprint, differences, fingerprint, read_fingerprint, refuse_other_command
 from capitoline.pipelines.graph import Batch, Graph
 from capitoline.pipelines.manifest import Manifest, ManifestInfo, changed_items, write_manifest
 from capitoline.pipelines.process import ProcessRunner, Runner
@@ -192,7 +192,9 @@ def claim(out: Path, new: Fingerprint, changed: Callable[[], list[str]]) -> None
     old = read_fingerprint(out)
     if old is None:
         new.write(out)
-    elif lines := differences(old, new):
+        return
+    refuse_other_command(out, old, new)
+    if lines := differences(old, new):
         if old.manifest != new.manifest:
             lines.append(f"items that are new, gone or of another size: {', '.join(changed())} …")
         raise ValueError(

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from capitoline.modalities.schema import UNRATED
 from capitoline.pipelines.units import counted
 
+MOVES_FILE = "moves.jsonl"
+"""Of a replay: a line for each item that would move."""
+
 
 @dataclass(frozen=True, slots=True)
 class Moves:

@@ -21,7 +21,7 @@ from capitoline.configs.settings import Settings
 from capitoline.pipelines.assembly import build_decider, build_shadow
 from capitoline.pipelines.experts import weights_digests
 from capitoline.pipelines.fingerprint import RUN_FILE, Fingerprint, advice_on_weights, changes, fingerprint
-from capitoline.pipelines.moves import Moves, count_moves, pairs_of
+from capitoline.pipelines.moves import MOVES_FILE, Moves, count_moves, pairs_of
 from capitoline.pipelines.recorded import EVIDENCE_COLUMNS, Recorded, finished_job, read_part, recorded_items
 from capitoline.pipelines.records import Decide
 from capitoline.pipelines.store import RATINGS, Record, Store, verdict_columns, write_atomically
@@ -77,7 +77,7 @@ def replay(results: Path, settings: Settings, out: Path | None = None) -> Replay
     replayed = Replayed(count_moves(settings.scale, pairs), tuple(moved))
     if out is not None:
         lines = [json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in moved]
-        write_atomically(out / "moves.jsonl", lambda path: path.write_text("".join(lines), encoding="utf-8"))
+        write_atomically(out / MOVES_FILE, lambda path: path.write_text("".join(lines), encoding="utf-8"))
     return replayed
 
 

@@ -14,7 +14,7 @@ from capitoline.configs.settings import Settings
 from capitoline.modalities.schema import Item
 from capitoline.pipelines.assembly import build_decider, build_shadow, decider_digests, job_graph, scan_limits
 from capitoline.pipelines.experts import weights_digests
-from capitoline.pipelines.fingerprint import differences, fingerprint, read_fingerprint
+from capitoline.pipelines.fingerprint import WATCHED, differences, fingerprint, read_fingerprint, refuse_other_command
 from capitoline.pipelines.graph import Result
 from capitoline.pipelines.job import SPOOL
 from capitoline.pipelines.lane import Lane
@@ -89,10 +89,12 @@ def watch(watched: Watched, settings: Settings, committed: Committed, stopping: 
 def _claim(watched: Watched, settings: Settings, weights: dict[str, str]) -> None:
     """Takes the folder for this source and configuration; raises ValueError if it holds anything else."""
     # A watch has no end, so its fingerprint names no number of items.
-    new, old = fingerprint(settings, f"watch {watched.source}", 0, 0, weights), read_fingerprint(watched.out)
+    new, old = fingerprint(settings, WATCHED + watched.source, 0, 0, weights), read_fingerprint(watched.out)
     if old is None:
         new.write(watched.out)
-    elif lines := differences(old, new):
+        return
+    refuse_other_command(watched.out, old, new)
+    if lines := differences(old, new):
         raise ValueError(
             f"{watched.out} holds the results of something else. Watch the same source with the same configuration "
             "to go on, or choose another --out. What differs:\n  " + "\n  ".join(lines)

@@ -79,7 +79,9 @@ def watch(
             metrics_host=metrics_host,
         )
         summary = watch(watched, load_settings(config), _tell if jsonl else _keep_silent, stopping)
-    if summary is not None:
+    if summary is None:
+        typer.echo(f"nothing has arrived from {source} yet; nothing was rated", err=True)
+    else:
         Console(stderr=jsonl).print(summary_table(summary, out / "report.html"))
 
 

@@ -53,7 +53,9 @@ class FolderSource:
     def __init__(self, folder: str, ledger: Ledger, limits: ScanLimits, spool: Path, patience: Patience) -> None:
         place = normalised(folder)
         if not is_folder(place):
-            raise ValueError(f"{folder} is no folder; to watch a growing file: tail -F {folder} | capitoline watch -")
+            raise ValueError(
+                f"{folder} is no folder; to watch a growing file: tail -F {folder} | capitoline watch - --out …"
+            )
         self._container = Container(place, printable(title(place)))
         self._ledger, self._limits, self._spool, self._patience = ledger, limits, spool, patience
         self._settling: dict[str, float] = {}
@@ -70,7 +72,7 @@ class FolderSource:
             ended = time.monotonic()
             if self._settling:
                 quiet_since = ended
-            if self._patience.until_idle is not None and ended - quiet_since >= self._patience.until_idle:
+            elif self._patience.until_idle is not None and ended - quiet_since >= self._patience.until_idle:
                 return
             # Looking takes half of the time at most, however large the folder.
             stopping.wait(max(self._patience.poll, ended - started))

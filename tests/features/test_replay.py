@@ -27,6 +27,7 @@ from capitoline.configs.settings import (
 )
 from capitoline.modalities.schema import UNRATED
 from capitoline.pipelines import rate, rate_request
+from capitoline.pipelines.explain import explain
 from capitoline.pipelines.fingerprint import advice_on_weights, read_fingerprint
 from capitoline.pipelines.job import Request, claim
 from capitoline.pipelines.moves import count_moves, pairs_of
@@ -217,3 +218,5 @@ def test_ratings_of_a_replay_have_the_columns_of_a_job(job: Path, settings: Sett
     (part,) = (tmp_path / "ratings").iterdir()
     assert pq.read_schema(part).equals(pq.read_schema(job / "ratings" / part.name))
     assert (tmp_path / "moves.jsonl").read_text(encoding="utf-8") == ""
+    with pytest.raises(ValueError, match="explain the job that was replayed"):
+        explain(tmp_path, "any")

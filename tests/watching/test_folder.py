@@ -76,6 +76,11 @@ def test_a_file_that_is_still_being_written_is_not_read(inbox: Path, tmp_path: P
     assert arrival.item.files[0].size == (inbox / "a.txt").stat().st_size
 
 
+def test_a_watch_that_ends_at_once_when_idle_still_takes_what_is_settling(inbox: Path, watched: Watched) -> None:
+    (inbox / "a.txt").write_text("new")
+    assert watched.arrive(Patience(poll=0.02, settle=0.2, until_idle=0.0)) == ["inbox/a.txt"]
+
+
 def test_a_file_renamed_into_the_folder_arrives_whole(inbox: Path, watched: Watched, tmp_path: Path) -> None:
     (tmp_path / "elsewhere.txt").write_text("whole")
     (tmp_path / "elsewhere.txt").rename(inbox / "a.txt")

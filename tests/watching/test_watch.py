@@ -22,6 +22,7 @@ from capitoline.configs.settings import Settings, TagsExpert, TextExpert, load_s
 from capitoline.modalities.schema import UNRATED
 from capitoline.pipelines import rate
 from capitoline.pipelines.explain import explain
+from capitoline.pipelines.fingerprint import fingerprint, refuse_other_command
 from capitoline.pipelines.replay import replay
 from capitoline.pipelines.store import read_evidence, read_ratings
 
@@ -230,3 +231,12 @@ def test_another_configuration_or_source_is_refused(run: Callable[..., Process],
     assert run("-", "--out", out).ended() == 2
     assert run(out, "--out", out, "--config", str(light)).ended() == 2
     assert run(str(tmp_path), "--out", out, "--config", str(light), "--until-idle", "0").ended() == 2
+
+
+def test_a_watch_and_a_job_of_rate_do_not_share_a_folder(tmp_path: Path) -> None:
+    watch_of, job = (fingerprint(Settings(), manifest, 1, 1, {}) for manifest in ("watch inbox", "00ff"))
+    with pytest.raises(ValueError, match="holds results of `capitoline rate`, to which `capitoline watch` cannot add"):
+        refuse_other_command(tmp_path, job, watch_of)
+    with pytest.raises(ValueError, match="holds results of `capitoline watch`, to which `capitoline rate` cannot add"):
+        refuse_other_command(tmp_path, watch_of, job)
+    refuse_other_command(tmp_path, job, job)
