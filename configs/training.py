@@ -70,6 +70,8 @@ class Source(Strict):
     a list, or a text divided by commas or semicolons."""
     complete: bool = False
     """Whether what `listed` does not list is absent; if not, it is unknown."""
+    others: bool = False
+    """Whether `listed` may name what is no axis of the head; it is left out then."""
     mapping: dict[str, str] = Field(default_factory=dict)
     """Label of the source → level of the head (with `listed`, name in the source → axis); else they are the same."""
     reason: Reason | None = None
@@ -101,6 +103,19 @@ class LowRankSettings(Strict):
     alpha: float = Field(default=16.0, gt=0)
 
 
+class WideSettings(Strict):
+    """Text: a linear half of some heads, which reads letter and word n-grams where the trunk's half reads tokens."""
+
+    heads: tuple[str, ...] = Field(min_length=1)
+    """Which; taught by continuation ratios (`loss: corn`)."""
+    bits: int = Field(default=18, ge=8, le=24)
+    """N-grams are hashed into 2^bits buckets, of a byte for each step of each head."""
+    least: int = Field(default=2, ge=1)
+    """Training texts in which a bucket must occur."""
+    looseness: float = Field(default=3.0, gt=0)
+    """Inverse strength of the penalty on squared weights, scikit-learn's `C`."""
+
+
 class Training(Strict):
     """A whole training run: `capitoline train FILE --out DIR`."""
 
@@ -119,6 +134,7 @@ class Training(Strict):
     loss: Loss = "corn"
     sources: tuple[Source, ...] = Field(min_length=1)
     network: Network
+    wide: WideSettings | None = None
     start: str = ""
     """Where body and vocabulary come from: nothing (scratch), the name of shipped weights or a path of ours,
     or an official RWKV-7 checkpoint (`.pth`, `.safetensors`)."""
@@ -165,11 +181,24 @@ class Training(Strict):
         untaught = self.heads.keys() - {source.head for source in self.sources}
         if untaught:
             raise ValueError(f"no source teaches the head {', '.join(sorted(untaught))}")
+        self._check_wide()
         if self.kind != "text" and any(source.reason for source in self.sources):
             raise ValueError("only a network that reads text can learn reasons")
         if self.tuning != "full" and not self.start:
             raise ValueError(f"tuning: {self.tuning} changes little of a network: give `start:`, which it is to be")
         return self
+
+    def _check_wide(self) -> None:
+        if self.wide is None:
+            return
+        if self.kind != "text":
+            raise ValueError("only a network that reads text has n-grams: leave out `wide:`")
+        unknown = set(self.wide.heads) - {source.head for source in self.sources}
+        if unknown:
+            raise ValueError(f"wide: no source teaches the head {', '.join(sorted(unknown))}")
+        unfit = [name for name in self.wide.heads if self.heads.get(name, HeadSettings(loss=self.loss)).loss != "corn"]
+        if unfit:
+            raise ValueError(f"wide: needs `loss: corn`, which {', '.join(unfit)} has not")
 
 
 Configured = TypeVar("Configured", bound=Strict)
@@ -182,9 +211,13 @@ def load_configuration(path: Path, model: type[Configured]) -> Configured:
         ValueError: the file cannot be read, is not YAML, or has unknown or unfit keys.
     """
     try:
-        return model.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return model.model_validate(raw or {})
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ValueError(f"cannot read the configuration {path}: {error}") from error
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
-        raise ValueError(f"{path} is not a valid {model.__name__.lower()}:\n" + "\n".join(lines)) from error
+        from capitoline.configs.kinds import written_for
+
+        hint = written_for(raw, model)
+        raise ValueError(f"{path} is not a valid {model.__name__.lower()}:\n" + "\n".join(lines) + hint) from error

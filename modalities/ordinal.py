@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from capitoline.modalities.rwkv.steps import normalised
+
 Array = npt.NDArray[np.float32]
 
 ONE_AXIS = ("",)
@@ -78,12 +80,13 @@ class Head:
         self._temperature = tensors["temperature"]
         self._link = LINKS[shape.link]
 
-    def __call__(self, pooled: Array) -> tuple[Array, Array]:
+    def __call__(self, pooled: Array, wide: Array | None = None) -> tuple[Array, Array]:
+        """`wide` (B, A × (K-1)) is logits from elsewhere, to be added before the temperature."""
         weight, bias = self._norm
-        centred = pooled - pooled.mean(-1, keepdims=True)
-        normed = centred / np.sqrt(np.square(centred).mean(-1, keepdims=True) + np.float32(1e-5)) * weight + bias
+        normed: Array = normalised(pooled) * weight + bias
         features = _gelu(normed @ self._features[0] + self._features[1])
-        logits = (features @ self._logits[0] + self._logits[1]) / self._temperature
+        logits = features @ self._logits[0] + self._logits[1]
+        logits = (logits if wide is None else logits + wide) / self._temperature
         return self._link(logits.reshape(len(pooled), *self._sizes)), features
 
 

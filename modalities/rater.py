@@ -18,7 +18,9 @@ import numpy.typing as npt
 from capitoline.modalities.ordinal import Array, Head, HeadShape, decide, head_shapes
 from capitoline.modalities.rwkv.forward import Forward
 from capitoline.modalities.rwkv.steps import normalised
+from capitoline.modalities.vocabulary import Vocabulary
 from capitoline.modalities.weights import read_arrays
+from capitoline.modalities.wide import HEADS, IDF, Wide
 
 ELEMENTS_A_RUN = 1_024
 """Tokens or vectors in one run of the network: enough for the matrix products, few enough for the caches."""
@@ -80,6 +82,7 @@ class SequenceRater:
             self._skip: bool = self.metadata["shape"].get("skip", False)
             self._body = Forward(_within(self.tensors, "body."), start=self.tensors.get("state"))
             self._projector = _projector(self.tensors, self._body.width)
+            self._wide = _wide(self.tensors)
             self._heads = {
                 name: Head(_within(self.tensors, f"heads.{name}."), shape) for name, shape in self.heads.items()
             }
@@ -93,17 +96,18 @@ class SequenceRater:
     def by_heads(self, sequences: Sequence[npt.NDArray[Any]], heads: Sequence[str]) -> dict[str, Ratings]:
         """As a call, by several heads, for which the network reads the sequences but once."""
         runs = _runs([len(one) for one in sequences])
-        pooled = [self._pooled([sequences[row] for row in rows]) for rows in runs]
-        return {head: self._ratings(np.concatenate((self._no_vectors, *pooled)), head) for head in heads}
+        pooled = np.concatenate((self._no_vectors, *(self._pooled([sequences[row] for row in rows]) for rows in runs)))
+        wide = self._wide(sequences, heads) if self._wide else {}
+        return {head: self._ratings(pooled, head, wide.get(head)) for head in heads}
 
     @property
     def _no_vectors(self) -> Array:
         skipped: int = self.metadata["shape"]["vector"] if self._skip else 0
         return np.empty((0, 2 * self._body.width + skipped), np.float32)
 
-    def _ratings(self, pooled: Array, head: str) -> Ratings:
+    def _ratings(self, pooled: Array, head: str, wide: Array | None) -> Ratings:
         shape = self.heads[head]
-        probabilities, features = self._heads[head](pooled)
+        probabilities, features = self._heads[head](pooled, wide)
         if shape.is_one_axis:
             probabilities = probabilities[:, 0]
         return Ratings(probabilities, features, decide(probabilities, shape.down_cost))
@@ -136,6 +140,13 @@ def _projector(tensors: Mapping[str, Array], width: int) -> tuple[Array, Array] 
         return None
     weight = tensors["projector.weight"].reshape(width, -1).T
     return np.ascontiguousarray(weight), tensors["projector.bias"].reshape(width)
+
+
+def _wide(tensors: Mapping[str, Array]) -> Wide | None:
+    """The linear half of text heads, where they have one."""
+    if IDF not in tensors:
+        return None
+    return Wide(tensors[IDF], _within(tensors, HEADS), Vocabulary(tensors["vocabulary"].tolist()).spellings())
 
 
 def _within(tensors: Mapping[str, Array], prefix: str) -> dict[str, Array]:

@@ -1,8 +1,4 @@
-"""The text trunk: World tokens, a compacted vocabulary, RWKV-7, and a head for each kind of text.
-
-The World vocabulary has 65,536 tokens, of which our training data use a fifth; the weight file
-lists the tokens it has vectors for, and any other is spelt in its UTF-8 bytes, so every text
-has an encoding and the file stays small.
+"""The text trunk: World tokens, RWKV-7, and a head for each kind of text.
 
 A long text is read in windows of the length that the network was trained on, and the most
 severe window speaks for it: one explicit page in a long book must not be averaged away.
@@ -10,63 +6,16 @@ severe window speaks for it: one explicit page in a long book must not be averag
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from capitoline.modalities.normalise import Normalised, normalise
 from capitoline.modalities.rater import Ratings, SequenceRater
-from capitoline.modalities.rwkv.tokenizer import VOCABULARY, WorldTokenizer
+from capitoline.modalities.vocabulary import BEGIN, Tokens, Vocabulary
 from capitoline.modalities.weights import find_weights
-
-BEGIN = 0
-"""The World vocabulary's id 0, which no text encodes to, begins every sequence."""
-
-BYTES = 256
-"""World ids 1 … 256 are the single bytes; they are always kept."""
-
-Tokens = npt.NDArray[np.int64]
-
-
-class Vocabulary:
-    """World ids ↔ rows of the embedding.
-
-    Args:
-        kept: World ids above 256 that have a row, ascending.
-    """
-
-    def __init__(self, kept: Iterable[int]) -> None:
-        self._tokenizer = WorldTokenizer()
-        self.kept = np.fromiter(kept, np.int32)
-        rows = [BEGIN, *range(1, BYTES + 1), *self.kept.tolist()]
-        self._row_of = {world: row for row, world in enumerate(rows)}
-
-    @staticmethod
-    def whole() -> Vocabulary:
-        """With a row for every World token, row and id being the same."""
-        return Vocabulary(range(BYTES + 1, VOCABULARY))
-
-    def __len__(self) -> int:
-        return len(self._row_of)
-
-    def encode(self, text: str) -> Tokens:
-        """Rows of the embedding for `text`, without the beginning."""
-        rows: list[int] = []
-        for world in self._tokenizer.encode(text):
-            row = self._row_of.get(world)
-            rows.extend((row,) if row is not None else self._spelt(world))
-        return np.array(rows, np.int64)
-
-    def known_share(self, text: str) -> float:
-        """Share of the text's bytes that lie in kept tokens longer than a byte."""
-        spelt = int((self.encode(text) <= BYTES).sum())
-        return 1.0 - spelt / max(1, len(text.encode("utf-8", "surrogatepass")))
-
-    def _spelt(self, world: int) -> list[int]:
-        return [byte + 1 for byte in self._tokenizer.decode_bytes([world])]
 
 
 def windows(tokens: Tokens, length: int) -> list[Tokens]:

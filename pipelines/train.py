@@ -29,6 +29,7 @@ from capitoline.pipelines.training.prediction import calibrate
 from capitoline.pipelines.training.run_folder import RunFolder
 from capitoline.pipelines.training.starts import Start, read_start, shape_of
 from capitoline.pipelines.training.tuning import finish, prepare
+from capitoline.pipelines.training.wide_fit import fit_wide
 from capitoline.pipelines.training.writing import Fold, write
 
 Run = Callable[[Rows, RunFolder, Fold | None], Path]
@@ -87,10 +88,11 @@ def _run(
     taught = targets(rows.train, head_shapes_of(settings), settings.balance)
     epochs = Loop(network, rows, inputs, taught, settings, folder, peers).run()
     finish(network)
+    wide = fit_wide(network.cpu(), rows, inputs, taught, settings.wide) if settings.wide else None
     fitted = [name for name, head in settings.heads.items() if head.decide_for]
-    calibration = calibrate(network.cpu(), inputs, rows.selection, fitted)
+    calibration = calibrate(network.cpu(), inputs, rows.selection, fitted, wide)
     if peers.leads:
-        write(path, network, rows, inputs, settings, calibration, len(epochs), fold)
+        write(path, network, rows, inputs, settings, calibration, len(epochs), fold, wide)
     return path
 
 

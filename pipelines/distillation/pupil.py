@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from capitoline.modalities.rwkv.tokenizer import WorldTokenizer
 from capitoline.modalities.sequence import RatingNetwork, Shape
-from capitoline.modalities.trunk import BYTES, Tokens, Vocabulary
+from capitoline.modalities.vocabulary import BYTES, Tokens, Vocabulary
 
 EMBEDDING_SCALE = 0.1
 """Largest component of a token's first vector: far above AdamW's steps, so that training refines and does not erase."""

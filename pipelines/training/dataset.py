@@ -165,8 +165,10 @@ def _listed(value: Any, source: Source, head: HeadShape) -> tuple[int, ...]:
         return (UNKNOWN,) * len(head.axes)
     present = {source.mapping.get(str(one), str(one)) for one in value}
     strangers = sorted(present - set(head.axes))
-    if strangers:
-        raise ValueError(f"{source.file}: {strangers[0]!r} is no axis of the head; give it a line under `mapping:`")
+    if strangers and not source.others:
+        raise ValueError(
+            f"{source.file}: {strangers[0]!r} is no axis of the head; give it a line under `mapping:`, or `others: true`"
+        )
     absent = 0 if source.complete else UNKNOWN
     return tuple(len(head.levels) - 1 if axis in present else absent for axis in head.axes)
 

@@ -38,6 +38,9 @@ class VideoInputs:
             known = hide_channels(draw, self._forget)
         return frame_vectors(scores[spread(len(scores), self._window)], known)
 
+    def read_by(self, example: Example) -> tuple[str, int, tuple[int, int] | None]:
+        return example.source.file, example.index, example.stretch
+
     def served(self, example: Example) -> list[Array]:
         return [self.sequence(example, None)]
 

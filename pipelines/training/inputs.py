@@ -6,7 +6,7 @@ an expert would see, so that training and serving cannot drift apart.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,6 +32,10 @@ class Inputs(Protocol):
 
     def sequence(self, example: Example, draw: np.random.Generator | None) -> Array:
         """To train on, augmented by `draw`; without one, to choose on."""
+        ...
+
+    def read_by(self, example: Example) -> Hashable:
+        """Equal for examples that read the same: the network need not read it for each of them."""
         ...
 
     def served(self, example: Example) -> list[Array]:

@@ -7,7 +7,7 @@ what an undisturbed one would have drawn.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ from capitoline.modalities.losses import penalties
 from capitoline.modalities.sequence import RatingNetwork, pack, pool
 from capitoline.pipelines.training.averaging import with_another
 from capitoline.pipelines.training.corpus import Rows, Targets
+from capitoline.pipelines.training.dataset import Example
 from capitoline.pipelines.training.inputs import Inputs
 from capitoline.pipelines.training.optimiser import cosine, make_optimiser, set_rate
 from capitoline.pipelines.training.peers import Peers
@@ -30,7 +31,23 @@ from capitoline.pipelines.training.reasons import append, reason_loss
 from capitoline.pipelines.training.run_folder import RunFolder
 from capitoline.pipelines.training.tuning import REASONS
 
-Row = npt.NDArray[np.int64]
+Numbers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one step learns from. Legend: S = sequences, R = training rows, several of which may read one sequence."""
+
+    rows: Numbers
+    """(R,)."""
+    readings: Numbers
+    """(R,) which of the sequences each reads."""
+
+    @staticmethod
+    def of(readers: Sequence[Numbers]) -> Batch:
+        """S sequences with the rows that read each."""
+        lengths = [len(one) for one in readers]
+        return Batch(np.concatenate(readers), np.repeat(np.arange(len(readers)), lengths))
 
 
 @dataclass
@@ -69,7 +86,8 @@ class Loop:
         self._settings, self._folder, self._peers = settings, folder, peers
         self._optimiser = make_optimiser(network, settings.rate, settings.decay, settings.trunk_rate)
         self._device = next(network.parameters()).device
-        self._batches = -(-len(rows.train) // settings.batch)
+        self._readers = _readers(rows.train, inputs)
+        self._batches = -(-len(self._readers) // settings.batch)
         self._saved_at = time.monotonic()
 
     def run(self) -> list[dict[str, Any]]:
@@ -110,7 +128,7 @@ class Loop:
     def _epoch(self, done: Progressed) -> None:
         """What is left of one pass over the training rows."""
         settings, started, before = self._settings, time.monotonic(), done.seconds
-        order = np.random.default_rng((settings.seed, done.epoch)).permutation(len(self._rows.train))
+        order = np.random.default_rng((settings.seed, done.epoch)).permutation(len(self._readers))
         batches = np.array_split(order, self._batches)
         self._network.train()
         with Progress(disable=not self._peers.leads) as progress:
@@ -124,16 +142,17 @@ class Loop:
                 if self._peers.leads and time.monotonic() - self._saved_at > 60 * settings.checkpoint_minutes:
                     self._save(done)
 
-    def _step(self, batch: Row, epoch: int, step: int) -> float:
-        """One step on the examples `batch` of the training rows; its loss."""
+    def _step(self, chosen: Numbers, epoch: int, step: int) -> float:
+        """One step on the sequences `chosen`, for all rows that read them; its loss."""
         settings, peers = self._settings, self._peers
         draw = np.random.default_rng((settings.seed, epoch, step))
         torch.manual_seed(int(draw.integers(2**62)) + peers.rank)
         share = cosine(epoch * self._batches + step, settings.epochs * self._batches, settings.warmup)
         set_rate(self._optimiser, settings.rate * share)
-        # Every process draws the whole batch, so that each example is drawn the same however many there are.
-        sequences = [self._inputs.sequence(self._rows.train[row], draw) for row in batch]
-        loss = self._loss(batch, sequences)
+        readers = [self._readers[one] for one in chosen]
+        # Every process draws the whole batch, so that each sequence is drawn the same however many there are.
+        sequences = [self._inputs.sequence(self._rows.train[rows[0]], draw) for rows in readers]
+        loss = self._loss(readers, sequences)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         peers.add_gradients(self._network.parameters())
@@ -141,18 +160,23 @@ class Loop:
         self._optimiser.step()
         return peers.total(loss.item(), self._device)
 
-    def _loss(self, batch: Row, sequences: Sequence[npt.NDArray[Any]]) -> Tensor:
+    def _loss(self, readers: Sequence[Numbers], sequences: Sequence[npt.NDArray[Any]]) -> Tensor:
         """This process's part of the batch's loss."""
-        own = slice(self._peers.rank, None, self._peers.size)
+        own, batch = slice(self._peers.rank, None, self._peers.size), Batch.of(readers)
         if not hasattr(self._network, REASONS):
             return self._heads_loss(self._read(self._network, sequences[own]), batch)
-        examples = [self._rows.train[row] for row in batch[own]]
+        examples = [self._teller(rows) for rows in readers[own]]
         weights = [one.source.reason.weight if one.source.reason else 0.0 for one in examples]
         said = append(sequences[own], [self._inputs.reason(one) for one in examples], weights)
         hidden = self._read(self._network.hidden, said.sequences)
         pooled = pool(hidden[said.texts.to(self._device)], said.text_offsets.to(self._device))
-        reasons = reason_loss(getattr(self._network, REASONS), hidden, said) / len(batch)
+        reasons = reason_loss(getattr(self._network, REASONS), hidden, said) / len(readers)
         return self._heads_loss(pooled, batch) + reasons
+
+    def _teller(self, rows: Numbers) -> Example:
+        """Of the rows that read one sequence, the first that has a reason, or the first."""
+        examples: list[Example] = [self._rows.train[row] for row in rows]
+        return next((one for one in examples if one.source.reason), examples[0])
 
     def _read(self, network: Callable[..., Any], sequences: Sequence[npt.NDArray[Any]]) -> Tensor:
         """What `network` makes of the sequences laid end to end."""
@@ -161,21 +185,21 @@ class Loop:
             read: Tensor = network(inputs, offsets)
         return read
 
-    def _heads_loss(self, pooled: Tensor, batch: Row) -> Tensor:
+    def _heads_loss(self, pooled: Tensor, batch: Batch) -> Tensor:
         """Of each head the weighted mean over the batch's known levels, by the head's share of the batch."""
-        loss, own = pooled.new_zeros(()), np.arange(self._peers.rank, len(batch), self._peers.size)
-        for name, places in self._targets.by_head(batch):
+        loss, peers = pooled.new_zeros(()), self._peers
+        for name, places in self._targets.by_head(batch.rows):
             head, axes = self._network.head(name), self._targets.heads[name]
-            here = np.flatnonzero(np.isin(own, places))
-            rows = batch[own[here]]
-            logits, _ = head(pooled[torch.from_numpy(here).to(self._device)])
+            here = places[batch.readings[places] % peers.size == peers.rank]
+            rows = batch.rows[here]
+            logits, _ = head(pooled[torch.from_numpy(batch.readings[here] // peers.size).to(self._device)])
             severities, weights = (
                 torch.from_numpy(one[rows, :axes]).to(self._device)
                 for one in (self._targets.severities, self._targets.weights)
             )
             each = penalties(head.shape.loss, logits, severities, head.shape.down_cost) * weights
-            whole = max(float(self._targets.weights[batch[places]].sum()), 1e-12)
-            loss = loss + each.sum() / whole * self._weight(name) * len(places) / len(batch)
+            whole = max(float(self._targets.weights[batch.rows[places]].sum()), 1e-12)
+            loss = loss + each.sum() / whole * self._weight(name) * len(places) / len(batch.rows)
         return loss
 
     def _weight(self, head: str) -> float:
@@ -210,3 +234,11 @@ class Loop:
 
     def _copy(self) -> dict[str, Tensor]:
         return {name: tensor.clone() for name, tensor in self._network.state_dict().items()}
+
+
+def _readers(examples: Sequence[Example], inputs: Inputs) -> list[Numbers]:
+    """Of each different sequence that `examples` read, the places of those that read it, in their order."""
+    places: dict[Hashable, list[int]] = {}
+    for place, example in enumerate(examples):
+        places.setdefault(inputs.read_by(example), []).append(place)
+    return [np.array(one, np.int64) for one in places.values()]

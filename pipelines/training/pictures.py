@@ -53,6 +53,9 @@ class ImageInputs:
         kept: Array = tokens[draw.random(len(tokens)) >= self._forget]
         return kept
 
+    def read_by(self, example: Example) -> tuple[str, str]:
+        return _picture(example)
+
     def served(self, example: Example) -> list[Array]:
         return [self.sequence(example, None)]
 

@@ -18,6 +18,7 @@ from capitoline.pipelines.evaluation.metrics import confusion, macro_f1
 from capitoline.pipelines.training.corpus import by_head
 from capitoline.pipelines.training.dataset import Example, targets_of
 from capitoline.pipelines.training.inputs import Inputs
+from capitoline.pipelines.training.wide import WideHalf
 
 COSTS = tuple(float(cost) for cost in np.geomspace(1 / 8, 8, 25))
 
@@ -38,7 +39,9 @@ class Calibration:
 
 
 @torch.inference_mode()
-def predict(network: RatingNetwork, inputs: Inputs, examples: Sequence[Example], head: str) -> Tensor:
+def predict(
+    network: RatingNetwork, inputs: Inputs, examples: Sequence[Example], head: str, wide: WideHalf | None = None
+) -> Tensor:
     """(N, A, K-1) logits of `head`, in main memory, as an expert would compute them."""
     network.eval()
     device = next(network.parameters()).device
@@ -47,7 +50,8 @@ def predict(network: RatingNetwork, inputs: Inputs, examples: Sequence[Example],
         packed = pack([inputs.sequence(one, None) for one in examples[start : start + BATCH]])
         pooled = network(*(one.to(device) for one in packed))
         parts.append(network.head(head)(pooled)[0].float().cpu())
-    return torch.cat(parts)
+    logits = torch.cat(parts)
+    return logits if wide is None else wide.added(logits, inputs, examples, head)
 
 
 def selection_losses(network: RatingNetwork, inputs: Inputs, examples: Sequence[Example]) -> dict[str, float]:
@@ -65,12 +69,16 @@ def selection_losses(network: RatingNetwork, inputs: Inputs, examples: Sequence[
 
 
 def calibrate(
-    network: RatingNetwork, inputs: Inputs, examples: Sequence[Example], fitted: Collection[str] = ()
+    network: RatingNetwork,
+    inputs: Inputs,
+    examples: Sequence[Example],
+    fitted: Collection[str] = (),
+    wide: WideHalf | None = None,
 ) -> dict[str, Calibration]:
     """Give each head the temperature that suits the selection rows, and those in `fitted` the cost too."""
     found = {}
     for head, of_head in by_head(examples).items():
-        logits, truth = predict(network, inputs, of_head, head), torch.from_numpy(targets_of(of_head))
+        logits, truth = predict(network, inputs, of_head, head, wide), torch.from_numpy(targets_of(of_head))
         shape = network.head(head).shape
         temperature = fit_temperature(logits, truth, shape.loss)
         network.head(head).temperature.fill_(temperature)

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from capitoline.configs.training import Training
 from capitoline.modalities.tags import tag_names, tags_text
-from capitoline.modalities.trunk import BEGIN, BYTES, Tokens, Vocabulary, windows
+from capitoline.modalities.trunk import windows
+from capitoline.modalities.vocabulary import BEGIN, BYTES, Tokens, Vocabulary
 from capitoline.pipelines.training.dataset import Division, Example
 
 
@@ -41,6 +42,9 @@ class TextInputs:
         part = parts[draw.integers(len(parts))]
         kept: Tokens = part[(draw.random(len(part)) >= self._forget) | (part == BEGIN)]
         return kept
+
+    def read_by(self, example: Example) -> str:
+        return example_text(example)
 
     def served(self, example: Example) -> list[Tokens]:
         """Every window of the text."""

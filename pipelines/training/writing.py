@@ -19,6 +19,7 @@ from capitoline.pipelines.training.inputs import Inputs
 from capitoline.pipelines.training.prediction import Calibration
 from capitoline.pipelines.training.report import report
 from capitoline.pipelines.training.starts import EMBEDDING
+from capitoline.pipelines.training.wide import WideHalf
 
 Fold = tuple[int, int]
 """(k, K): the rows of fold k of K were left out."""
@@ -33,6 +34,7 @@ def write(
     calibration: Mapping[str, Calibration],
     epochs: int,
     fold: Fold | None,
+    wide: WideHalf | None,
 ) -> None:
     """Write the weights, rate the validation rows with that very file, write figures and card.
 
@@ -40,6 +42,7 @@ def write(
     """
     tensors = stored(network, settings.embedding)
     tensors |= {name: torch.from_numpy(array) for name, array in inputs.tensors().items()}
+    tensors |= _compact(wide.tensors()) if wide else {}
     metadata: dict[str, Any] = {
         "kind": settings.kind,
         "labels": settings.labels,
@@ -62,6 +65,17 @@ def write(
     write_card(path.with_suffix(".md"), settings, metadata, figures, len(rows.train))
     write_weights(partial, tensors, metadata | {"validation": validation})
     partial.replace(path)
+
+
+def _compact(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Matrices in int8, each row of it with a scale of its own; vectors in float16."""
+    compact = {}
+    for name, tensor in tensors.items():
+        if tensor.ndim == 1:
+            compact[name] = tensor.half()
+        else:
+            compact[name], compact[name + SCALE] = quantised(tensor)
+    return compact
 
 
 def stored(network: RatingNetwork, embedding: str) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ import yaml
 
 from capitoline.configs.distillation import Texts
 from capitoline.modalities.sequence import RatingNetwork, Shape
-from capitoline.modalities.trunk import BYTES, Vocabulary
+from capitoline.modalities.vocabulary import BYTES, Vocabulary
 from capitoline.modalities.weights import read_metadata, read_weights, sha256
 from capitoline.pipelines import distill
 from capitoline.pipelines.distill import distil_features

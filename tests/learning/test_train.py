@@ -10,7 +10,7 @@ import torch
 from capitoline.modalities.trunk import load_text_rater
 from capitoline.modalities.weights import read_metadata, read_weights
 from capitoline.pipelines.train import train
-from capitoline.pipelines.training.loop import Loop, Row
+from capitoline.pipelines.training.loop import Loop, Numbers
 
 
 def test_the_same_seed_gives_the_same_file(tiny: Path, tmp_path: Path) -> None:
@@ -23,10 +23,10 @@ def test_an_interrupted_run_ends_as_an_undisturbed_one(
 ) -> None:
     real = Loop._step
 
-    def interrupted(loop: Loop, batch: Row, epoch: int, step: int) -> float:
+    def interrupted(loop: Loop, chosen: Numbers, epoch: int, step: int) -> float:
         if (epoch, step) == (3, 5):
             raise KeyboardInterrupt
-        return real(loop, batch, epoch, step)
+        return real(loop, chosen, epoch, step)
 
     often = tmp_path / "often.yaml"
     often.write_text((tiny / "tiny.yaml").read_text() + "checkpoint_minutes: 0\n")

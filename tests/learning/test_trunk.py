@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from capitoline.modalities.rater import Ratings
-from capitoline.modalities.trunk import BEGIN, TextRater, Vocabulary, load_text_rater, windows
+from capitoline.modalities.trunk import TextRater, load_text_rater, windows
+from capitoline.modalities.vocabulary import BEGIN, Vocabulary
 
 
 @pytest.fixture(scope="module")

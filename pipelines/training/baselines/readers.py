@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from capitoline.modalities.trunk import BEGIN, Vocabulary
+from capitoline.modalities.vocabulary import BEGIN, Vocabulary
 from capitoline.pipelines.training.baselines.saving import bytes_of, text_of
 from capitoline.pipelines.training.dataset import Example
 from capitoline.pipelines.training.texts import example_text
@@ -81,6 +81,9 @@ class ReadInputs:
 
     def sequence(self, example: Example, draw: np.random.Generator | None) -> Ids:
         return self._ids[example.key]
+
+    def read_by(self, example: Example) -> str:
+        return example_text(example)
 
     def served(self, example: Example) -> list[npt.NDArray[Any]]:
         return [self._ids[example.key]]
