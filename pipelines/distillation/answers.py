@@ -124,7 +124,12 @@ class _Job:
         )
 
     def _place(self, path: str) -> str:
-        return path if is_url(path) else str(self._data / path)
+        place = self._data / path
+        if is_url(path):
+            return path
+        if not place.exists():
+            raise ValueError(f"there is no {place}; set CAPITOLINE_DATA or --data to the folder that holds {path}")
+        return str(place)
 
     def _scan(self, items: Iterator[Item]) -> ManifestInfo:
         """Writes the manifest and claims the folder. Trusted labels off the scale are found before anything is paid."""

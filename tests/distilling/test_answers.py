@@ -269,6 +269,14 @@ def test_other_manifests_do_as_well(
     assert [row["label"] for row in labelled(tmp_path / "out")] == [row["rating5"] for row in rows]
 
 
+def test_rows_that_are_not_there_are_looked_for_in_a_folder_that_can_be_named(
+    configure: Configure, tmp_path: Path
+) -> None:
+    config = configure("http://127.0.0.1:9", rows={"paths": ["missing.jsonl"]})
+    with pytest.raises(ValueError, match=r"there is no .*missing\.jsonl; set CAPITOLINE_DATA or --data"):
+        distil_answers(config, tmp_path / "out", tmp_path)
+
+
 def test_an_expert_with_weights_of_one_s_own_can_teach_and_an_unknown_one_is_refused(
     configure: Configure, rows: list[Row], tmp_path: Path
 ) -> None:
