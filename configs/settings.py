@@ -273,4 +273,7 @@ def load_settings(path: Path | None) -> Settings:
         raise ValueError(f"cannot read the configuration {path}: {error}") from error
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
-        raise ValueError(f"{path} is not a valid configuration:\n" + "\n".join(lines)) from error
+        from capitoline.configs.kinds import written_for
+
+        hint = written_for(raw, Settings)
+        raise ValueError(f"{path} is not a valid configuration:\n" + "\n".join(lines) + hint) from error
