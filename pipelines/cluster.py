@@ -20,6 +20,9 @@ from capitoline.pipelines.process import Runner
 SILENCE = 60.0
 """Seconds without a finished batch after which the job says what it is waiting for."""
 
+ATTEMPTS = 3
+"""Of a whole batch whose processes die: a node that goes may take a process with each of the first two."""
+
 logger = logging.getLogger("capitoline")
 
 
@@ -70,7 +73,7 @@ class ClusterRunner(Runner):
         for pool in self._placement.pools:
             pool.fill()
         try:
-            return await self._once_more_if_it_died(batch)
+            return await self._again_if_it_died(batch)
         except CallError as error:
             logger.warning("%s; its %d items run again one by one", error, len(batch.items))
         alone = [await self._alone(item) for item in batch.items]
@@ -79,12 +82,13 @@ class ClusterRunner(Runner):
             seconds = added(seconds, result.seconds)
         return Result([value for result in alone for value in result.values], seconds)
 
-    async def _once_more_if_it_died(self, batch: Batch) -> Result:
+    async def _again_if_it_died(self, batch: Batch) -> Result:
         """The same batch again, so that a kill from outside changes no result by so much as a rounding."""
-        try:
-            return await self._attempt(batch.items)
-        except DiedError as error:
-            logger.warning("%s; its %d items run again", error, len(batch.items))
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return await self._attempt(batch.items)
+            except DiedError as error:
+                logger.warning("%s; its %d items run again", error, len(batch.items))
         return await self._attempt(batch.items)
 
     async def _alone(self, item: Item) -> Result:

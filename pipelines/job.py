@@ -15,12 +15,14 @@ from capitoline.pipelines.batches import Assembler, micro_batches
 from capitoline.pipelines.experts import weights_digests
 from capitoline.pipelines.fingerprint import Fingerprint, differences, fingerprint, read_fingerprint, refuse_other_command
 from capitoline.pipelines.graph import Batch, Graph
+from capitoline.pipelines.lock import Lock, locked
 from capitoline.pipelines.manifest import Manifest, ManifestInfo, changed_items, write_manifest
 from capitoline.pipelines.process import ProcessRunner, Runner
 from capitoline.pipelines.records import culprit, timed
 from capitoline.pipelines.sources.columns import Columns
 from capitoline.pipelines.sources.scan import scan
-from capitoline.pipelines.store import Store, locked
+from capitoline.pipelines.stamps import Stamps
+from capitoline.pipelines.store import Record, Store
 
 MANIFEST = "manifest.parquet"
 CHANGES_SHOWN = 5
@@ -71,13 +73,14 @@ class Job:
 
     Raises:
         ValueError: something the user asked for cannot be done; nothing has been rated by then.
-        OSError: the output folder cannot be written (a full disk); what is committed stays.
+        OSError: the output folder cannot be written (a full disk) or was removed; what is committed stays.
     """
 
     def __init__(self, request: Request, settings: Settings, progress: Progress = silent) -> None:
         self._request, self._settings, self._progress = request, settings, progress
         self._store = Store(request.out)
         self._assembler = Assembler()
+        self._stamps = Stamps()
 
     def run(self) -> Finished:
         """Rates what is not committed yet."""
@@ -86,10 +89,10 @@ class Job:
         build_decider(self._settings)
         build_shadow(self._settings)
         # What the user got wrong has been said by now; only from here on is there a folder.
-        with locked(out):
+        with locked(out) as lock:
             self._store.prepare()
-            info = self._scan(items, weights)
-            rated_now = self._rate(Manifest(out / MANIFEST), info)
+            info = self._scan(self._stamps.noted(items), weights)
+            rated_now = self._rate(Manifest(out / MANIFEST), info, lock)
             self._account(info)
         return Finished(info.items, rated_now)
 
@@ -119,17 +122,19 @@ class Job:
             allow_outside=request.allow_outside,
         )
 
-    def _rate(self, manifest: Manifest, info: ManifestInfo) -> int:
+    def _rate(self, manifest: Manifest, info: ManifestInfo, lock: Lock) -> int:
         waiting = self._waiting(manifest)
         done = info.items - waiting
         self._progress(done, info.items)
         if not waiting:
             return 0
         runner = runner_for(job_graph(self._settings), self._settings, waiting, self._request.address)
+        lost = _culprit(self._settings)
         for batch, result in runner.run(self._batches(manifest)):
-            records = self._assembler.add(batch.shard, timed(result.values, result.seconds))
+            trusted = self._stamps.trusted(timed(result.values, result.seconds), lost)
+            records = self._assembler.add(batch.shard, trusted)
             if records is not None:
-                self._store.commit(batch.shard, records)
+                self._store.commit(batch.shard, records, lock.check)
             done += len(batch.items)
             self._progress(done, info.items)
         return waiting
@@ -178,9 +183,14 @@ def runner_for(graph: Graph, settings: Settings, waiting: int, address: str = ""
         placement,
         window,
         deadline=lambda items: limits.item_seconds + limits.expert_seconds + 10.0 * items,
-        culprit=partial(culprit, build_decider(settings), shadow=build_shadow(settings)),
+        culprit=_culprit(settings),
         owned=owned,
     )
+
+
+def _culprit(settings: Settings) -> Callable[[Item, str], Record]:
+    """Makes the record of an item that must not be rated, for a reason."""
+    return partial(culprit, build_decider(settings), shadow=build_shadow(settings))
 
 
 def claim(out: Path, new: Fingerprint, changed: Callable[[], list[str]]) -> None:

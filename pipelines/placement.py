@@ -23,7 +23,7 @@ from ray.exceptions import RayError
 from capitoline.modalities.schema import Item
 from capitoline.pipelines.graph import ITEMS, Graph, Node, Result
 from capitoline.pipelines.lane import Lane, added, close, cpu_seconds
-from capitoline.pipelines.pool import CallError, Pool
+from capitoline.pipelines.pool import DiedError, Pool
 
 EXPERTS_SHARE = 0.75
 """Most of the CPUs that split pools may reserve; above it Ray starves its own tasks without a word."""
@@ -150,5 +150,5 @@ async def _value(reference: Any) -> list[Any]:
     try:
         value: list[Any] = await reference
     except RayError as error:
-        raise CallError(f"a result was lost: {type(error).__name__}") from error
+        raise DiedError(f"a result was lost: {type(error).__name__}") from error
     return value

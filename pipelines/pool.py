@@ -16,7 +16,9 @@ import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
 MOST_FAILED_STARTS = 3
-"""Actors in a row whose constructor failed before the job gives up."""
+"""Actors in a row whose constructor raised before the job gives up."""
+MOST_LOST_STARTS = 20
+"""Actors in a row that died before they were ready; a dying node takes several with it."""
 
 
 class CallError(Exception):
@@ -24,7 +26,7 @@ class CallError(Exception):
 
 
 class DiedError(CallError):
-    """The process died, perhaps by no fault of what it was doing."""
+    """The process died, or the node that held its input, perhaps by no fault of what it was doing."""
 
 
 class Pool:
@@ -37,8 +39,8 @@ class Pool:
         self._start = start
         self._idle: asyncio.Queue[Any] = asyncio.Queue()
         self._starting: set[asyncio.Task[None]] = set()
-        self._failed_starts = 0
-        self._broken: BaseException | None = None
+        self._failed_starts: list[RayError] = []
+        """Since an actor became ready last."""
 
     def fill(self) -> None:
         """Starts actors until there are `size`; they join the pool when they are ready."""
@@ -69,7 +71,7 @@ class Pool:
             raise DiedError(f"the process of {self.name} died") from error
         except RayError as error:
             self._idle.put_nowait(actor)
-            raise CallError(f"{self.name} lost its input: {type(error).__name__}") from error
+            raise DiedError(f"{self.name} lost its input: {type(error).__name__}") from error
         self._idle.put_nowait(actor)
         return values, spent
 
@@ -82,9 +84,7 @@ class Pool:
 
     async def _take(self) -> Any:
         while True:
-            if self._broken is not None:
-                cause = str(self._broken).strip().splitlines()[-1]  # the rest is Ray's traceback of it
-                raise RuntimeError(f"{self.name} cannot start: {cause}") from self._broken
+            self._refuse_if_broken()
             try:
                 return await asyncio.wait_for(self._idle.get(), 1.0)
             except TimeoutError:
@@ -95,13 +95,18 @@ class Pool:
         try:
             await _fetch(actor.ready.remote())
         except RayError as error:
-            self._failed_starts += 1
-            if self._failed_starts >= MOST_FAILED_STARTS:
-                self._broken = error
+            self._failed_starts.append(error)
             return
-        self._failed_starts = 0
+        self._failed_starts.clear()
         self.alive += 1
         self._idle.put_nowait(actor)
+
+    def _refuse_if_broken(self) -> None:
+        raised = [one for one in self._failed_starts if isinstance(one, RayActorError) and one.actor_init_failed]
+        if len(raised) >= MOST_FAILED_STARTS or len(self._failed_starts) >= MOST_LOST_STARTS:
+            error = (raised or self._failed_starts)[-1]
+            cause = str(error).strip().splitlines()[-1]  # the rest is Ray's traceback of it
+            raise RuntimeError(f"{self.name} cannot start: {cause}") from error
 
     def _discard(self, actor: Any) -> None:
         self.alive -= 1

@@ -7,11 +7,8 @@ synced and renamed, so a killed process leaves a shard either whole or not there
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +17,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from capitoline.modalities.schema import Evidence, Item, Modality, Verdict
-from capitoline.pipelines.sources.folder import JOB_MARK
 
 EXCERPT = 500
 """Characters of an item's text that its rating row repeats, for reports."""
@@ -90,6 +86,10 @@ class Record:
     """Of a second decider, which changes nothing."""
 
 
+def unchecked() -> None:
+    """For a folder that nobody else writes to."""
+
+
 class Store:
     """The tables of one output folder."""
 
@@ -99,10 +99,10 @@ class Store:
 
     def prepare(self) -> None:
         """Makes the folders and removes what a killed process left half-written."""
-        for name in self._tables:
-            (self.out / name).mkdir(parents=True, exist_ok=True)
-            for leftover in (self.out / name).glob("*.tmp"):
-                leftover.unlink()
+        for folder in (self.out, *(self.out / name for name in self._tables)):
+            folder.mkdir(parents=True, exist_ok=True)
+            for leftover in folder.glob(".*.tmp"):
+                leftover.unlink(missing_ok=True)
 
     def part(self, table: str, shard: int) -> Path:
         return self.out / table / f"part-{shard:06d}.parquet"
@@ -111,15 +111,15 @@ class Store:
         """The shards that are done."""
         return {int(path.stem.removeprefix("part-")) for path in (self.out / "ratings").glob("part-*.parquet")}
 
-    def commit(self, shard: int, records: Sequence[Record]) -> None:
+    def commit(self, shard: int, records: Sequence[Record], check: Callable[[], None] = unchecked) -> None:
         """Writes a shard, its ratings last. In a shard that is there already, the rows of these items
-        are replaced where they stand and the others kept.
+        are replaced where they stand and the others kept. `check` is called before a file gets its name.
 
         Raises:
-            OSError: it cannot be written (a full disk); the shard stays as it was.
+            OSError: it cannot be written (a full disk), or `check` raised it; the shard stays as it was.
         """
-        self._write("evidence", shard, {record.item.id: _evidence_rows(record) for record in records})
-        self._write("ratings", shard, {record.item.id: [_rating_row(record)] for record in records})
+        self._write("evidence", shard, {record.item.id: _evidence_rows(record) for record in records}, check)
+        self._write("ratings", shard, {record.item.id: [_rating_row(record)] for record in records}, check)
 
     def ratings(self, shard: int) -> pa.Table:
         return pq.read_table(self.part("ratings", shard), schema=RATINGS)
@@ -136,12 +136,19 @@ class Store:
         rows = pq.read_table(self.part("ratings", shard), columns=["item_id", "failed"]).to_pylist()
         return {row["item_id"] for row in rows if row["failed"]}
 
-    def _write(self, table: str, shard: int, rows: Mapping[str, list[dict[str, Any]]]) -> None:
+    def _write(
+        self, table: str, shard: int, rows: Mapping[str, list[dict[str, Any]]], check: Callable[[], None]
+    ) -> None:
         path = self.part(table, shard)
         merged = {**_by_item(path), **rows} if path.exists() else rows
         flat = [row for group in merged.values() for row in group]
         data = pa.Table.from_pylist(flat, schema=self._tables[table])
-        write_atomically(path, lambda temporary: pq.write_table(data, temporary, compression="zstd"))
+
+        def write(temporary: Path) -> None:
+            pq.write_table(data, temporary, compression="zstd")
+            check()
+
+        write_atomically(path, write)
 
 
 def read_ratings(out: Path) -> Iterator[pa.Table]:
@@ -167,26 +174,6 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     finally:
         temporary.unlink(missing_ok=True)
     _sync_folder(path.parent)
-
-
-@contextmanager
-def locked(out: Path) -> Iterator[None]:
-    """Holds the output folder for one driver.
-
-    Raises:
-        ValueError: another driver has it, or it is a file.
-    """
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"{out} is a file; --out is a folder")
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / JOB_MARK).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                raise
-            raise ValueError(f"another job is writing to {out}; wait for it or choose another --out") from error
-        yield
 
 
 def _sync_folder(folder: Path) -> None:

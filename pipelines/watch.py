@@ -18,12 +18,13 @@ from capitoline.pipelines.fingerprint import WATCHED, differences, fingerprint, 
 from capitoline.pipelines.graph import Result
 from capitoline.pipelines.job import SPOOL
 from capitoline.pipelines.lane import Lane
+from capitoline.pipelines.lock import locked
 from capitoline.pipelines.rating import report_on
 from capitoline.pipelines.records import culprit, timed
 from capitoline.pipelines.report.summary import Summary
 from capitoline.pipelines.sources.columns import Columns
 from capitoline.pipelines.sources.media import FolderMedia
-from capitoline.pipelines.store import Record, locked
+from capitoline.pipelines.store import Record
 from capitoline.pipelines.watching.arrivals import Arrival, Source
 from capitoline.pipelines.watching.batcher import Batcher, BatchLimits
 from capitoline.pipelines.watching.folder import FolderSource, Patience

@@ -38,7 +38,7 @@ def told_plainly() -> Iterator[None]:
         typer.echo(f"capitoline: {error}", err=True)
         raise typer.Exit(USAGE) from error
     except (OSError, RuntimeError) as error:
-        typer.echo(f"capitoline: {error}; what was committed is kept, run the same command to continue", err=True)
+        typer.echo(f"capitoline: {error}; run the same command to continue from what is committed", err=True)
         raise typer.Exit(CANNOT_GO_ON) from error
     except KeyboardInterrupt:
         typer.echo("stopped; run the same command to continue", err=True)

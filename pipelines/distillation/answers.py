@@ -40,12 +40,12 @@ from capitoline.pipelines.distillation.teaching import (
 from capitoline.pipelines.fingerprint import Fingerprint
 from capitoline.pipelines.graph import Batch
 from capitoline.pipelines.job import CHANGES_SHOWN, MANIFEST, SPOOL, Progress, claim, silent
+from capitoline.pipelines.lock import locked
 from capitoline.pipelines.manifest import Manifest, ManifestInfo, changed_items, write_manifest
 from capitoline.pipelines.process import ProcessRunner, Runner
 from capitoline.pipelines.sources.columns import Columns
 from capitoline.pipelines.sources.location import is_url
 from capitoline.pipelines.sources.scan import scan
-from capitoline.pipelines.store import locked
 
 PART_BYTES = 1 << 30
 """Media of one part; the number of its rows is what the configuration says."""

@@ -18,9 +18,10 @@ from capitoline.pipelines.features.identity import expert_weights
 from capitoline.pipelines.features.merging import add_rows, settle
 from capitoline.pipelines.features.store import Contents, FeatureStore, Row, Weights
 from capitoline.pipelines.job import SPOOL, Progress, Request, runner_for, silent
+from capitoline.pipelines.lock import locked
 from capitoline.pipelines.records import timed
 from capitoline.pipelines.sources.scan import scan
-from capitoline.pipelines.store import Record, locked
+from capitoline.pipelines.store import Record
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,9 @@ from capitoline.pipelines.features.folds import Labelling
 from capitoline.pipelines.features.identity import evidence_key
 from capitoline.pipelines.features.merging import add_rows, settle
 from capitoline.pipelines.features.store import Contents, FeatureStore, Row, Weights
+from capitoline.pipelines.lock import locked
 from capitoline.pipelines.recorded import finished_job
-from capitoline.pipelines.store import locked, read_evidence, read_ratings
+from capitoline.pipelines.store import read_evidence, read_ratings
 
 
 def import_job(results: Path, out: Path, labelling: Labelling) -> int:

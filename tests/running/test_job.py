@@ -21,8 +21,9 @@ from capitoline.configs.settings import Running, Settings, ThresholdsExpert, Vot
 from capitoline.modalities.schema import UNRATED
 from capitoline.pipelines import rate, rate_request
 from capitoline.pipelines.job import Request
+from capitoline.pipelines.lock import locked
 from capitoline.pipelines.sources.columns import Columns
-from capitoline.pipelines.store import locked, read_evidence, read_ratings
+from capitoline.pipelines.store import read_evidence, read_ratings
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 POSTERS = 120
@@ -140,7 +141,8 @@ def test_a_killed_lane_is_replaced_and_nothing_is_lost(
     request = request_for(tmp_path / "out")
     driver = start(request, config, "--where", "ray")
     wait_for_shards(request.out, 1, driver)
-    lanes = [one for one in psutil.process_iter(["cmdline"]) if "ray::LaneActor" in " ".join(one.info["cmdline"] or [])]
+    family = psutil.Process(driver.pid).children(recursive=True)
+    lanes = [one for one in family if "ray::LaneActor" in " ".join(one.cmdline())]
     assert lanes, "no lane to kill"
     lanes[0].send_signal(signal.SIGKILL)
     output, errors = driver.communicate(timeout=240)
