@@ -12,7 +12,8 @@ from typing import Any
 
 from capitoline.configs.feature_build import FeatureBuild
 from capitoline.pipelines.features.store import TRAIN
-from capitoline.pipelines.training.dataset import labelled_rows
+from capitoline.pipelines.training.dataset import group_of, labelled_rows
+from capitoline.pipelines.training.folds import place_of
 
 TEST = "test"
 
@@ -52,11 +53,10 @@ def divide(settings: FeatureBuild, data: Path, out: Path, files: Iterable[str]) 
 
 
 def _split(row: Mapping[str, Any], settings: FeatureBuild) -> str:
-    """As in the file, but for a share of the groups of train. By a hash, so that every machine agrees."""
+    """As in the file, but for a share of the groups of train."""
     split = str(row["split"])
-    group = "test " + str(row.get(settings.group) or row["id"]).strip().casefold()
-    place = int.from_bytes(hashlib.blake2b(group.encode(), digest_size=8).digest()) / 2**64
-    return TEST if split == TRAIN and place < settings.test_share else split
+    chosen = place_of(group_of(row, settings.group), "test") < settings.test_share
+    return TEST if split == TRAIN and chosen else split
 
 
 def _link(link: Path, target: Path) -> None:

@@ -8,7 +8,6 @@ title) stay on one side of every division, so that nothing is chosen on what it 
 from __future__ import annotations
 
 import gzip
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ import numpy.typing as npt
 from capitoline.configs.training import Source
 from capitoline.modalities.losses import UNKNOWN
 from capitoline.modalities.ordinal import HeadShape
+from capitoline.pipelines.training.folds import place_of
 
 
 class Division(StrEnum):
@@ -58,7 +58,7 @@ class Example:
     @property
     def group(self) -> str:
         """Examples of one group stand on one side of every division."""
-        return group_of(self.row, self.source)
+        return group_of(self.row, self.source.group)
 
     @property
     def key(self) -> tuple[str, str, int, tuple[int, int] | None]:
@@ -66,9 +66,9 @@ class Example:
         return self.source.file, self.source.head, self.index, self.stretch
 
 
-def group_of(row: Mapping[str, Any], source: Source) -> str:
-    """What `source.group` says that the row belongs to, in one spelling."""
-    return str(row.get(source.group) or row["id"]).strip().casefold()
+def group_of(row: Mapping[str, Any], column: str) -> str:
+    """What `column` says that the row belongs to, in one spelling; a row without it is a group of its own."""
+    return str(row.get(column) or row["id"]).strip().casefold()
 
 
 def read_examples(
@@ -177,8 +177,7 @@ def _division(row: Mapping[str, Any], source: Source, selection: float) -> Divis
     """None for a row that is neither to learn from nor to report on."""
     if row["split"] != "train":
         return Division.VALIDATION if row["split"] == "val" else None
-    digest = hashlib.blake2b(group_of(row, source).encode(), digest_size=8).digest()
-    return Division.SELECTION if int.from_bytes(digest) / 2**64 < selection else Division.TRAIN
+    return Division.SELECTION if place_of(group_of(row, source.group)) < selection else Division.TRAIN
 
 
 def severities_of(examples: Sequence[Example]) -> npt.NDArray[np.int64]:

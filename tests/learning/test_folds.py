@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from capitoline.modalities.weights import read_metadata, sha256
 from capitoline.pipelines.train import train
 from capitoline.pipelines.training.corpus import read_rows
 from capitoline.pipelines.training.folded import without_fold
-from capitoline.pipelines.training.folds import fold_of
+from capitoline.pipelines.training.folds import fold_of, place_of
 
 FOLDS = 3
 
@@ -30,6 +31,18 @@ def test_every_group_falls_in_one_fold_and_the_folds_are_about_equal() -> None:
     assert set(folds) == set(range(5))
     assert all(150 < folds.count(fold) < 250 for fold in range(5))
     assert fold_of(" FILM 7", 5) == fold_of("Film 7 ", 5)
+
+
+def test_divisions_are_the_ones_that_shipped_weights_were_trained_on() -> None:
+    titles = [f" Film {number}: Straße " for number in range(500)]
+
+    def numbers(salt: str) -> list[int]:
+        texts = [salt + title.strip().casefold() for title in titles]
+        return [int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) for text in texts]
+
+    assert [fold_of(title, 5) for title in titles] == [number % 5 for number in numbers("fold ")]
+    assert [place_of(title) for title in titles] == [number / 2**64 for number in numbers("")]
+    assert [place_of(title, "test") for title in titles] == [number / 2**64 for number in numbers("test ")]
 
 
 def test_each_run_leaves_out_just_the_rows_of_its_fold_and_is_reported_on_them(tiny: Path) -> None:
