@@ -20,6 +20,8 @@ from capitoline.pipelines.process import Runner
 SILENCE = 60.0
 """Seconds without a finished batch after which the job says what it is waiting for."""
 
+STARTS = 3
+"""Of Ray, which gives its processes 30 s to come up; a machine that is busy with anything else may need longer."""
 ATTEMPTS = 3
 """Of a whole batch whose processes die: a node that goes may take a process with each of the first two."""
 
@@ -118,7 +120,9 @@ class ClusterRunner(Runner):
 def start_ray(address: str) -> bool:
     """Connects to `address`, or starts a Ray of its own on this machine. True if it must be shut down.
 
-    `address="local"` is said outright: without it `ray.init` attaches to whatever cluster it finds.
+    Raises:
+        ConnectionError: no cluster at `address`.
+        RuntimeError: this machine could not start Ray.
     """
     if ray.is_initialized():
         return False
@@ -126,5 +130,18 @@ def start_ray(address: str) -> bool:
     if address:
         ray.init(address=address, log_to_driver=False)
     else:
-        ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        _start_local()
     return True
+
+
+def _start_local() -> None:
+    """`address="local"` is said outright: without it `ray.init` attaches to whatever cluster it finds."""
+    for attempt in range(1, STARTS + 1):
+        try:
+            ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        except Exception as error:  # Ray raises nothing narrower when its processes are late
+            if attempt == STARTS:
+                raise RuntimeError(f"Ray cannot start here: {error}") from error
+            logger.warning("Ray did not start (%s); trying again", error)
+        else:
+            return
