@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from capitoline.modalities.schema import File, Item, Storage
-from capitoline.pipelines.store import write_atomically
+from capitoline.pipelines.atomic import write_atomically
 
 _FILE = pa.struct(
     [

@@ -17,11 +17,12 @@ import pyarrow as pa
 from capitoline.configs.settings import Settings
 from capitoline.modalities.schema import File, Item
 from capitoline.pipelines.assembly import build_decoder
+from capitoline.pipelines.atomic import write_atomically
 from capitoline.pipelines.job import SPOOL, Job, Progress, Request, silent
 from capitoline.pipelines.report.page import Thumbnail, write_report
 from capitoline.pipelines.report.summary import Summary, write_summary
 from capitoline.pipelines.report.tally import summarize
-from capitoline.pipelines.store import read_ratings, write_atomically
+from capitoline.pipelines.store import read_ratings
 
 THUMBNAIL = 160
 """Pixels of a thumbnail's longer side in the report."""

@@ -7,7 +7,6 @@ synced and renamed, so a killed process leaves a shard either whole or not there
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from capitoline.modalities.schema import Evidence, Item, Modality, Verdict
+from capitoline.pipelines.atomic import write_atomically
 
 EXCERPT = 500
 """Characters of an item's text that its rating row repeats, for reports."""
@@ -161,27 +161,6 @@ def read_evidence(out: Path) -> Iterator[pa.Table]:
     """The evidence of the committed shards, a table a shard."""
     store = Store(out)
     return (store.evidence(shard) for shard in sorted(store.committed()))
-
-
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Calls `write` with a temporary path, syncs it and renames it onto `path`."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _by_item(path: Path) -> dict[str, list[dict[str, Any]]]:

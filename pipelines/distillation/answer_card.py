@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from capitoline.configs.answers import AnswerDistillation
+from capitoline.pipelines.atomic import write_atomically
 from capitoline.pipelines.distillation.ledger import Prices
 from capitoline.pipelines.distillation.parts import FILES
 from capitoline.pipelines.distillation.provenance import Source
 from capitoline.pipelines.distillation.tally import Agreement, Tally
 from capitoline.pipelines.printable import one_line
-from capitoline.pipelines.store import write_atomically
 
 REASONS = 10
 """Reasons of errors that are listed."""

@@ -10,9 +10,9 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from capitoline.pipelines.atomic import write_atomically
 from capitoline.pipelines.distillation.answer import Fate
 from capitoline.pipelines.distillation.provenance import Row, fate_of, usage_of, with_usage
-from capitoline.pipelines.store import write_atomically
 
 FILES = {Fate.LABELLED: "labelled.jsonl", Fate.DISCARDED: "discarded.jsonl", Fate.ERROR: "errors.jsonl"}
 

@@ -19,6 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from rich.progress import track
 
+from capitoline.pipelines.atomic import write_atomically
+
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
@@ -81,9 +83,12 @@ def _part(folder: Path, start: int) -> Path:
 
 def _write_part(teacher: str, passages: Sequence[str], path: Path) -> None:
     vectors = _load(locate(teacher)).encode(list(passages), normalize_embeddings=True, show_progress_bar=False)
-    partial = path.with_suffix(".partial.npy")
-    np.save(partial, np.asarray(vectors, np.float16), allow_pickle=False)
-    partial.replace(path)
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:  # of a path without .npy, NumPy would make another
+            np.save(file, np.asarray(vectors, np.float16), allow_pickle=False)
+
+    write_atomically(path, write)
 
 
 @cache

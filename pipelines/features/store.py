@@ -25,9 +25,9 @@ import yaml
 
 from capitoline.configs.settings import ExpertSettings
 from capitoline.modalities.feature_set import UNKNOWN, ExpertFeatures, FeatureSet
+from capitoline.pipelines.atomic import write_atomically
 from capitoline.pipelines.features.columns import EVIDENCE, from_arrays, to_arrays
 from capitoline.pipelines.fingerprint import RUN_FILE
-from capitoline.pipelines.store import write_atomically
 
 TRAIN = "train"
 HELD_OUT = ("val", "test")

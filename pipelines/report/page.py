@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from capitoline.modalities.schema import File
+from capitoline.pipelines.atomic import write_atomically
 from capitoline.pipelines.report.cards import contested_items
 from capitoline.pipelines.report.document import anchor, document, section
 from capitoline.pipelines.report.experts import experts
 from capitoline.pipelines.report.markup import Markup, element, join
 from capitoline.pipelines.report.sections import failures, key_figures, ratings, review, shadow, time
 from capitoline.pipelines.report.summary import Summary
-from capitoline.pipelines.store import write_atomically
 from capitoline.pipelines.units import counted
 
 Thumbnail = Callable[[str, Sequence[File]], bytes | None]

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from capitoline.modalities.schema import File
+from capitoline.pipelines.atomic import write_atomically
 from capitoline.pipelines.moves import Moves
-from capitoline.pipelines.store import write_atomically
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from capitoline.configs.training import Training
 from capitoline.modalities.weights import sha256
+from capitoline.pipelines.atomic import write_atomically
 from capitoline.pipelines.training.corpus import Rows
 from capitoline.pipelines.training.dataset import Example
 from capitoline.pipelines.training.folds import fold_of
@@ -57,6 +58,5 @@ def write_folds(out: Path, weights: Sequence[Path], settings: Training) -> None:
         "group": commonest,
         "groups": groups,
     }
-    partial = out / f"{FOLDS}.partial"
-    partial.write_text(json.dumps(found, indent=2), encoding="utf-8")
-    partial.replace(out / FOLDS)
+    text = json.dumps(found, indent=2)
+    write_atomically(out / FOLDS, lambda path: path.write_text(text, encoding="utf-8"))

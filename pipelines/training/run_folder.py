@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from capitoline.configs.settings import Strict
+from capitoline.pipelines.atomic import write_atomically
 from capitoline.pipelines.training.curves import curves
 
 CHECKPOINT = "checkpoint.pt"
@@ -34,10 +35,8 @@ class RunFolder:
         (path / "environment.json").write_text(json.dumps(_environment(), indent=2), encoding="utf-8")
 
     def save(self, state: dict[str, Any]) -> None:
-        """Write the checkpoint under another name first, so that there is always a whole one."""
-        partial = self.path / f"{CHECKPOINT}.partial"
-        torch.save(state, partial)
-        partial.replace(self.path / CHECKPOINT)
+        """Write the checkpoint so that there is always a whole one."""
+        write_atomically(self.path / CHECKPOINT, lambda path: torch.save(state, path))
 
     def saved(self) -> dict[str, Any] | None:
         """The last checkpoint, in main memory."""

@@ -12,7 +12,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from capitoline.pipelines.store import EVIDENCE, Record, Store, write_atomically
+from capitoline.pipelines.atomic import write_atomically
+from capitoline.pipelines.store import EVIDENCE, Record, Store
 from capitoline.pipelines.watching.arrivals import ARRIVAL
 
 PART_ITEMS = 256

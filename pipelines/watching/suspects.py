@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from capitoline.modalities.schema import Item
-from capitoline.pipelines.store import write_atomically
+from capitoline.pipelines.atomic import write_atomically
 from capitoline.pipelines.watching.arrivals import ARRIVAL
 
 IN_HAND = "in-hand.json"
