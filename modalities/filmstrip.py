@@ -12,6 +12,7 @@ import itertools
 import time
 from bisect import bisect_right
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Generic, TypeVar
 
 import av
@@ -44,19 +45,22 @@ class Clock:
     def __init__(self, stream: VideoStream) -> None:
         rate = float(stream.average_rate or 0)
         self.rate = rate if RATES[0] <= rate <= RATES[1] else USUAL_RATE
-        self.start = float((stream.start_time or 0) * (stream.time_base or 0))
+        self._base = stream.time_base or Fraction(0)
+        self.start = float((stream.start_time or 0) * self._base)
         self.reached = 0.0
         """Seconds at which the last packet so far ends."""
         self._ticks = 0
 
     def tick(self, packet: av.Packet[VideoStream]) -> float:
-        if packet.pts is None or not packet.time_base:
+        # Products of whole numbers, and not of fractions: these took a fifth of a long film's time.
+        ticks, ticks_a_second = self._base.numerator, self._base.denominator
+        if packet.pts is None or not ticks:
             seconds = self._ticks / self.rate
         else:
-            seconds = float(packet.pts * packet.time_base) - self.start
+            seconds = packet.pts * ticks / ticks_a_second - self.start
         if packet.size:  # the last packet of a demuxer is empty and only flushes
             self._ticks += 1
-            length = float((packet.duration or 0) * (packet.time_base or 0)) or 1 / self.rate
+            length = (packet.duration or 0) * ticks / ticks_a_second or 1 / self.rate
             self.reached = max(self.reached, seconds + length)
         return max(0.0, seconds)
 

@@ -29,7 +29,8 @@ class SoundTrack:
 
     def __init__(self, stream: AudioStream, seconds: float) -> None:
         stream.codec_context.thread_count = 1
-        self._resampler = AudioResampler("s16", "mono", SAMPLE_RATE)
+        self._resampler = AudioResampler("s16", "mono", SAMPLE_RATE, frame_size=SAMPLE_RATE)  # a second a piece
+        self._begun = False
         self._room = int(seconds * SAMPLE_RATE)
         self._pieces: list[npt.NDArray[np.int16]] = []
         self._packets = self._broken = 0
@@ -51,7 +52,7 @@ class SoundTrack:
 
     def samples(self) -> npt.NDArray[np.int16] | None:
         """(S,) all that was heard; None if nothing. Ends the track."""
-        if self._pieces:
+        if self._begun:
             self._resample(None)
         return np.concatenate(self._pieces) if self._pieces else None
 
@@ -62,9 +63,10 @@ class SoundTrack:
         return "" if self._pieces else "the sound track holds no sound"
 
     def _resample(self, frame: AudioFrame | None) -> None:
+        self._begun = True
         for piece in self._resampler.resample(frame):
-            heard = piece.to_ndarray().reshape(-1)
-            samples = heard[: self._room].astype(np.int16, copy=False)
+            heard = np.frombuffer(piece.planes[0], np.int16, piece.samples)  # twice as fast as `to_ndarray`
+            samples = heard[: self._room]
             self.cut |= samples.size < heard.size
             self._room -= samples.size
             self._pieces.append(samples)
