@@ -6,21 +6,15 @@ each item on its standard output as soon as it is decoded. Ends with its standar
 
 from __future__ import annotations
 
-import math
 import os
-import resource
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import BinaryIO
 
+from capitoline.modalities.confined import confine, limited
 from capitoline.modalities.decode import Decoder
 from capitoline.modalities.wire import READY, dump_decoded, load_items, load_limits
-
-GRACE_SECONDS = 5
-"""Beyond an item's limit: should the guard be gone, the kernel's alarm ends even a decoder that hangs."""
 
 
 def main() -> None:
@@ -28,8 +22,7 @@ def main() -> None:
     answers = _own_output()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the guard too, which closes this process in order
     limits, sampling = load_limits(sys.stdin.buffer.readline())
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_AS, (limits.decoder_memory_bytes, limits.decoder_memory_bytes))
+    confine(limits.decoder_memory_bytes)
     decoder = Decoder(limits, sampling)
     answers.write(READY)
     answers.flush()
@@ -51,22 +44,11 @@ def _answer(line: bytes, decoder: Decoder, answers: BinaryIO) -> None:
     items, digest_only = load_items(line)
     for item in items:
         started = time.process_time()
-        with _limited(decoder.limits.item_seconds):
+        with limited(decoder.limits.item_seconds):
             decoded = decoder.digest(item) if digest_only else decoder.decode(item)
         for chunk in dump_decoded(decoded, time.process_time() - started):
             answers.write(chunk)
         answers.flush()
-
-
-@contextmanager
-def _limited(seconds: float) -> Iterator[None]:
-    """Meanwhile the kernel ends this process after `seconds` of CPU, in all threads, or of the wall and a grace."""
-    _, most = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.process_time() + seconds), most))
-    signal.alarm(math.ceil(seconds) + GRACE_SECONDS)
-    yield
-    signal.alarm(0)
-    resource.setrlimit(resource.RLIMIT_CPU, (most, most))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from types import TracebackType
 
+from capitoline.modalities.confined import ending, environment
 from capitoline.modalities.limits import DecodeLimits, Sampling
 from capitoline.modalities.schema import Decoded, Failure, Item, Outcome
 from capitoline.modalities.wire import READY, dump_items, dump_limits, load_decoded
@@ -135,7 +136,7 @@ class _Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=_environment(),
+            env=environment(),
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -208,12 +209,4 @@ class _Process:
             return _EndedError("the decoder stopped answering")
         if code == -signal.SIGXCPU:
             return _StalledError(f"took more than {self._allowed:g} seconds of CPU")
-        if code >= 0:
-            return _EndedError(f"the decoder ended with exit code {code}")
-        return _EndedError(f"the decoder was killed by signal {-code} ({signal.Signals(-code).name})")
-
-
-def _environment() -> dict[str, str]:
-    """This process's, with its import path, however it came by it, and one thread for numerical libraries."""
-    path = os.pathsep.join(entry for entry in sys.path if entry)
-    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        return _EndedError(f"the decoder {ending(code)}")

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Protocol, cast
 
 from capitoline.pipelines.sources.limits import BrokenArchiveError, ScanLimits
 from capitoline.pipelines.sources.location import open_binary
+from capitoline.pipelines.sources.parquet import PROBLEM, ROW, parquet_lines
 from capitoline.pipelines.sources.unpacking import Unpacked, is_compressed
 
 LINE_BYTES = 16 << 20
@@ -35,6 +36,9 @@ class Lines(Protocol):
     def readline(self, size: int, /) -> bytes: ...
 
 
+Reader = Callable[[str, ScanLimits], Iterator[Row]]
+
+
 def is_manifest(name: str) -> bool:
     """Text has no magic bytes: a manifest is known by its name."""
     return _format(name) is not None
@@ -47,14 +51,14 @@ def read_rows(path: str, limits: ScanLimits) -> Iterator[Row]:
     """
     reader = _format(path)
     assert reader is not None, path
+    open_binary(path).close()
     number = 0
-    with closing(_open(path, limits)) as stream:
-        try:
-            for row in reader(stream):
-                number = row.number
-                yield row
-        except (BrokenArchiveError, OSError) as error:
-            yield Row(number + 1, {}, f"the manifest cannot be read from here on: {error}")
+    try:
+        for row in reader(path, limits):
+            number = row.number
+            yield row
+    except (BrokenArchiveError, OSError) as error:
+        yield Row(number + 1, {}, f"the manifest cannot be read from here on: {error}")
 
 
 def _open(path: str, limits: ScanLimits) -> BinaryIO:
@@ -67,7 +71,7 @@ def _open(path: str, limits: ScanLimits) -> BinaryIO:
     return cast(BinaryIO, io.BufferedReader(Unpacked(path, limits)))
 
 
-def _format(name: str) -> Callable[[BinaryIO], Iterator[Row]] | None:
+def _format(name: str) -> Reader | None:
     name = name.lower()
     for packed in _PACKED:
         name = name.removesuffix(packed)
@@ -97,12 +101,19 @@ def _json_row(number: int, line: bytes) -> Row:
     return Row(number, values)
 
 
-def _csv_rows(stream: BinaryIO) -> Iterator[Row]:
-    yield from _separated_rows(stream, ",")
+def _json_rows(path: str, limits: ScanLimits) -> Iterator[Row]:
+    with closing(_open(path, limits)) as stream:
+        yield from json_rows(stream)
 
 
-def _tsv_rows(stream: BinaryIO) -> Iterator[Row]:
-    yield from _separated_rows(stream, "\t")
+def _csv_rows(path: str, limits: ScanLimits) -> Iterator[Row]:
+    with closing(_open(path, limits)) as stream:
+        yield from _separated_rows(stream, ",")
+
+
+def _tsv_rows(path: str, limits: ScanLimits) -> Iterator[Row]:
+    with closing(_open(path, limits)) as stream:
+        yield from _separated_rows(stream, "\t")
 
 
 def _separated_rows(stream: BinaryIO, separator: str) -> Iterator[Row]:
@@ -134,23 +145,15 @@ def _separated_row(number: int, header: list[str], cells: list[str]) -> Row:
     return Row(number, dict(zip(header, cells, strict=True)))
 
 
-def _parquet_rows(stream: BinaryIO) -> Iterator[Row]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    number = 0
-    try:
-        for batch in pq.ParquetFile(stream).iter_batches(batch_size=256):
-            for values in batch.to_pylist():
-                number += 1
-                yield Row(number, values)
-    except pa.ArrowException as error:
-        yield Row(number + 1, {}, f"the Parquet file cannot be read from row {number + 1} on: {error}")
+def _parquet_rows(path: str, limits: ScanLimits) -> Iterator[Row]:
+    with parquet_lines(path, limits) as lines:
+        for row in json_rows(lines):
+            yield Row(row.number, row.values.get(ROW, {}), row.problem or row.values.get(PROBLEM, ""))
 
 
-_READERS: dict[str, Callable[[BinaryIO], Iterator[Row]]] = {
-    ".jsonl": json_rows,
-    ".ndjson": json_rows,
+_READERS: dict[str, Reader] = {
+    ".jsonl": _json_rows,
+    ".ndjson": _json_rows,
     ".csv": _csv_rows,
     ".tsv": _tsv_rows,
     ".parquet": _parquet_rows,
