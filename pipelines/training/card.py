@@ -22,7 +22,7 @@ def write_card(
         settings.purpose,
         f"RWKV-7, {shape['layers']} layers of {shape['width']} channels, heads: {', '.join(metadata['heads'])}. "
         f"Labels, mildest first: {' < '.join(settings.labels)}. A level too mild costs {settings.down_cost:g} "
-        f"times a level too severe. Trained on {rows:,} rows with seed {settings.seed} by "
+        f"times a level too severe.{_linear_half(metadata)} Trained on {rows:,} rows with seed {settings.seed} by "
         f"`capitoline train {settings.name}.yaml`; epoch and temperature were chosen on rows held out of "
         "training, the settings by people who had seen the validation figures of earlier runs." + _origin(metadata),
         "## Training data and licences",
@@ -36,6 +36,16 @@ def write_card(
         "\n".join(f"- {limit}" for limit in settings.limits),
     ]
     path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+def _linear_half(metadata: Mapping[str, Any]) -> str:
+    wide = metadata.get("wide")
+    return (
+        f" Beside the trunk, a linear half reads letter and word n-grams (2^{wide['bits']} buckets) for the heads "
+        f"{', '.join(wide['heads'])}; what each half weighs was fitted on the rows held out of training."
+        if wide
+        else ""
+    )
 
 
 def _origin(metadata: Mapping[str, Any]) -> str:

@@ -166,9 +166,8 @@ def _listed(value: Any, source: Source, head: HeadShape) -> tuple[int, ...]:
     present = {source.mapping.get(str(one), str(one)) for one in value}
     strangers = sorted(present - set(head.axes))
     if strangers and not source.others:
-        raise ValueError(
-            f"{source.file}: {strangers[0]!r} is no axis of the head; give it a line under `mapping:`, or `others: true`"
-        )
+        remedy = "give it a line under `mapping:`, or `others: true` to leave out what is none"
+        raise ValueError(f"{source.file}: {strangers[0]!r} is no axis of the head; {remedy}")
     absent = 0 if source.complete else UNKNOWN
     return tuple(len(head.levels) - 1 if axis in present else absent for axis in head.axes)
 

@@ -55,6 +55,7 @@ def write(
         "sources": [source.model_dump(include={"file", "head", "licence"}) for source in settings.sources],
         "calibration": {name: asdict(one) for name, one in calibration.items()},
         **({"fold": list(fold)} if fold else {}),
+        **({"wide": settings.wide.model_dump()} if settings.wide else {}),
         **network_metadata(network),
         **inputs.metadata(),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from torch import Tensor
 
 from capitoline.modalities.losses import log_probabilities
 from capitoline.modalities.rater import ELEMENTS_A_RUN, SequenceRater
 from capitoline.modalities.sequence import build_network, pack
+from capitoline.modalities.vocabulary import Vocabulary
 from capitoline.modalities.weights import find_weights, read_metadata, read_weights, write_weights
+from capitoline.modalities.wide import HEADS, IDF, Wide
 
 SHIPPED = [
     ("text", "text"),
@@ -35,15 +39,24 @@ def _sequences(shape: dict[str, int]) -> list[npt.NDArray[Any]]:
     return [draw.random((length, shape["vector"]), np.float32) for length in LENGTHS]
 
 
+def linear_half(tensors: Mapping[str, Tensor], sequences: list[npt.NDArray[Any]], head: str) -> Tensor:
+    spellings = Vocabulary(tensors["vocabulary"].tolist()).spellings()
+    wide = Wide(tensors[IDF].float().numpy(), {head: tensors[HEADS + head].numpy()}, spellings)
+    return torch.from_numpy(wide(sequences, [head])[head])
+
+
 @pytest.mark.parametrize(("name", "head"), SHIPPED)
 def test_it_equals_the_trained_network(name: str, head: str) -> None:
     kind = KINDS.get(name, name)
     rater = SequenceRater(find_weights(name), kind)
     sequences = _sequences(rater.metadata["shape"])
     ratings = rater(sequences, head)
-    network = build_network(*read_weights(find_weights(name), kind))
+    tensors, metadata = read_weights(find_weights(name), kind)
+    network = build_network(tensors, metadata)
     with torch.no_grad():
         logits, features = network.head(head)(network(*pack(sequences)))
+        if HEADS + head in tensors:
+            logits += linear_half(tensors, sequences, head).view(logits.shape) / network.head(head).temperature
     np.testing.assert_allclose(ratings.probabilities, log_probabilities(logits)[:, 0].exp().numpy(), atol=1e-5)
     np.testing.assert_allclose(ratings.features, features.numpy(), atol=1e-4)
 
