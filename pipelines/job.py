@@ -6,14 +6,32 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from capitoline.configs.settings import Settings
+from capitoline.modalities.decode import Decoder
 from capitoline.modalities.schema import Item
-from capitoline.pipelines.assembly import build_decider, build_shadow, decider_digests, job_graph, scan_limits
+from capitoline.pipelines.alterations import altered
+from capitoline.pipelines.assembly import (
+    build_decider,
+    build_shadow,
+    decider_digests,
+    decode_limits,
+    job_graph,
+    sampling,
+    scan_limits,
+)
 from capitoline.pipelines.batches import Assembler, micro_batches
 from capitoline.pipelines.experts import weights_digests
-from capitoline.pipelines.fingerprint import Fingerprint, differences, fingerprint, read_fingerprint, refuse_other_command
+from capitoline.pipelines.fingerprint import (
+    RUN_FILE,
+    Fingerprint,
+    differences,
+    fingerprint,
+    read_fingerprint,
+    refuse_other_command,
+)
 from capitoline.pipelines.graph import Batch, Graph
 from capitoline.pipelines.lock import Lock, locked
 from capitoline.pipelines.manifest import Manifest, ManifestInfo, changed_items, write_manifest
@@ -92,6 +110,7 @@ class Job:
         with locked(out) as lock:
             self._store.prepare()
             info = self._scan(self._stamps.noted(items), weights)
+            self._refuse_altered(Manifest(out / MANIFEST))
             rated_now = self._rate(Manifest(out / MANIFEST), info, lock)
             self._account(info)
         return Finished(info.items, rated_now)
@@ -110,6 +129,18 @@ class Job:
         finally:
             fresh.unlink(missing_ok=True)
         return info
+
+    def _refuse_altered(self, manifest: Manifest) -> None:
+        """Raises ValueError if files that were rated in an earlier run have another content by now."""
+        out, settings = self._request.out, self._settings
+        reader = Decoder(decode_limits(settings.limits), sampling(settings.decoding))
+        began = (out / RUN_FILE).stat().st_mtime_ns
+        found = altered(self._store, manifest, began, out / SPOOL, lambda item: reader.digest(item).digest)
+        if changed := list(islice(found, CHANGES_SHOWN)):
+            raise ValueError(
+                f"{out} holds ratings of files that were changed since, to the same size: {', '.join(changed)} …. "
+                "Put them back to continue, or choose another --out to rate them as they are"
+            )
 
     def _items(self) -> Iterator[Item]:
         request = self._request

@@ -5,11 +5,13 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
+import os
 import resource
 import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -225,6 +227,40 @@ def test_a_changed_input_is_named(tmp_path: Path) -> None:
     (folder / "b.jpg").write_bytes((SAMPLES / "warning-sign.png").read_bytes())
     with pytest.raises(ValueError, match=r"another size: pictures/b\.jpg"):
         rate(str(folder), out, LIGHT)
+
+
+def test_a_file_changed_to_the_same_size_is_named_and_one_that_was_only_touched_is_not_rated_again(
+    tmp_path: Path,
+) -> None:
+    folder, out = tmp_path / "pictures", tmp_path / "out"
+    folder.mkdir()
+    for name in ("a.jpg", "b.jpg"):
+        (folder / name).write_bytes((SAMPLES / "lake.jpg").read_bytes())
+    with zipfile.ZipFile(folder / "more.zip", "w") as archive:
+        archive.write(SAMPLES / "lake.jpg", "c.jpg")
+    rate(str(folder), out, LIGHT)
+    before = results(out)
+    for path in folder.iterdir():
+        path.touch()
+    assert rate(str(folder), out, LIGHT).items_per_second == 0
+    assert results(out) == before
+    times = (folder / "b.jpg").stat()
+    (folder / "b.jpg").write_bytes((SAMPLES / "lake.jpg").read_bytes()[::-1])
+    os.utime(folder / "b.jpg", ns=(times.st_atime_ns, 0))  # as a copy that keeps an old time does
+    with pytest.raises(ValueError, match=r"changed since, to the same size: pictures/b\.jpg …"):
+        rate(str(folder), out, LIGHT)
+    assert results(out) == before
+
+
+def test_a_member_changed_to_the_same_size_is_named(tmp_path: Path) -> None:
+    for text in (b"A quiet day at the lake.", b"A brutal day at a grave."):
+        with zipfile.ZipFile(tmp_path / "texts.zip", "w") as archive:
+            archive.writestr("same.txt", "It stays as it is.")
+            archive.writestr("other.txt", text)
+        if text.startswith(b"A quiet"):
+            rate(str(tmp_path / "texts.zip"), tmp_path / "out", LIGHT)
+    with pytest.raises(ValueError, match=r"to the same size: texts\.zip/other\.txt …"):
+        rate(str(tmp_path / "texts.zip"), tmp_path / "out", LIGHT)
 
 
 def test_results_among_the_input_are_not_rated(tmp_path: Path) -> None:
