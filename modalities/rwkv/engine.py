@@ -163,7 +163,7 @@ class _Layer:
     def channel_mix(self, mixed: Tensor) -> Tensor:
         """(T, C) → what the channel mix adds (T, C)."""
         inner = self.products["up"](mixed)
-        self._call("square", inner.numel(), inner)
+        self._call("squared_relu", inner.numel(), inner, None, inner)
         return self.products["down"](inner)
 
     def _call(self, name: str, *arguments: Tensor | int | None) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from capitoline.modalities.rwkv.fused import fusible, gated_time_mix, mix, squared_relu
 from capitoline.modalities.rwkv.initialisation import TIME_SHIFT_POWERS, initialise
 from capitoline.modalities.rwkv.operator import Operator, time_mix
 from capitoline.modalities.rwkv.packing import Packing
@@ -71,13 +72,11 @@ class TimeMix(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """x (T, C) → what it adds to the stream (T, C), the first layer's values (T, C), the state after."""
         difference = packing.shift(x, shift) - x
-        xr, xw, xk, xv, xa, xg = (x + difference * getattr(self, name).view(-1) for name in TIME_SHIFT_POWERS)
-        r, k, v = self.receptance(xr), self.key(xk), self.value(xv)
-        w = self.w0.view(-1) + torch.tanh(xw @ self.w1) @ self.w2
-        rate = torch.sigmoid(self.a0.view(-1) + (xa @ self.a1) @ self.a2)
-        gate = torch.sigmoid(xg @ self.g1) @ self.g2
+        mixed = [x + difference * ratio for ratio in self.ratios]
+        r, k, v, w, rate, gate, value_gate = self._project(mixed, first_value)
+        w, rate = self.w0.view(-1) + w, torch.sigmoid(self.a0.view(-1) + rate)
         if first_value is not None:
-            v = v + (first_value - v) * torch.sigmoid(self.v0.view(-1) + (xv @ self.v1) @ self.v2)
+            v = v + (first_value - v) * torch.sigmoid(self.v0.view(-1) + value_gate)
         removal = functional.normalize(self._split(k * self.k_k.view(-1)), dim=-1, eps=1e-12)
         k = k * (1 + (rate - 1) * self.k_a.view(-1))
         r, w, k, v_heads, rate = (self._split(one) for one in (r, w, k, v, rate))
@@ -85,6 +84,31 @@ class TimeMix(nn.Module):
         y = self.ln_x(y.flatten(1).to(wkv.dtype)) + self._bonus(r, k, v_heads)
         added: Tensor = self.output(y * gate)
         return added, v if first_value is None else first_value, wkv
+
+    def fused(
+        self, mixed: list[Tensor], first_value: Tensor | None, offsets: Tensor, wkv: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """As `forward`, from the six mixtures (T, C), in `fused.py`'s operators."""
+        *projected, value_gate = self._project(mixed, first_value)
+        vectors = (self.w0, self.a0, self.v0, self.k_k, self.k_a, self.r_k, self.ln_x.weight, self.ln_x.bias)
+        packed = torch.stack([vector.flatten() for vector in vectors])
+        y, wkv = gated_time_mix(projected, value_gate, first_value, packed, offsets, wkv)
+        return self.output(y), projected[2] if first_value is None else first_value, wkv
+
+    def _project(self, mixed: list[Tensor], first_value: Tensor | None) -> tuple[Tensor, ...]:
+        """r, k, v, and before their biases the decay, the rate, the gate and the value gate: (T, C) each."""
+        xr, xw, xk, xv, xa, xg = mixed
+        value_gate = xv.new_empty(0) if first_value is None else (xv @ self.v1) @ self.v2
+        return (
+            *(self.receptance(xr), self.key(xk), self.value(xv)),
+            *(torch.tanh(xw @ self.w1) @ self.w2, (xa @ self.a1) @ self.a2, torch.sigmoid(xg @ self.g1) @ self.g2),
+            value_gate,
+        )
+
+    @property
+    def ratios(self) -> Tensor:
+        """(6, C): what each mixture takes of the token before, in the order of `TIME_SHIFT_POWERS`."""
+        return torch.stack([getattr(self, name).flatten() for name in TIME_SHIFT_POWERS])
 
     def _split(self, x: Tensor) -> Tensor:
         return x.view(-1, self.heads, self.head_size)
@@ -108,6 +132,11 @@ class ChannelMix(nn.Module):
         added: Tensor = self.value(torch.relu(self.key(mixed)) ** 2)
         return added
 
+    def fused(self, mixed: Tensor) -> Tensor:
+        """As `forward`, from the mixture (T, C), in `fused.py`'s operator."""
+        added: Tensor = self.value(squared_relu(self.key(mixed)))
+        return added
+
 
 class Block(nn.Module):
     """One layer."""
@@ -125,6 +154,8 @@ class Block(nn.Module):
         self, x: Tensor, first_value: Tensor | None, packing: Packing, carried: Carried
     ) -> tuple[Tensor, Tensor, Carried]:
         time_shift, channel_shift, wkv = carried
+        if self.att.operator is time_mix and fusible(x, wkv, self.ffn.key.out_features):
+            return self._fused(x, first_value, packing, carried)
         normed = self.ln1(x)
         time_shift_after = packing.last(normed, time_shift)
         mixed, values, wkv = self.att(normed, first_value, packing, time_shift, wkv)
@@ -132,6 +163,18 @@ class Block(nn.Module):
         normed = self.ln2(x)
         x = x + self.ffn(normed, packing, channel_shift)
         return x, values, (time_shift_after, packing.last(normed, channel_shift), wkv)
+
+    def _fused(
+        self, x: Tensor, first_value: Tensor | None, packing: Packing, carried: Carried
+    ) -> tuple[Tensor, Tensor, Carried]:
+        """The same in three operators beside the products."""
+        time_shift, channel_shift, wkv = carried
+        time, channel, offsets = self.ln1, self.ln2, packing.offsets
+        x, mixed, time_shift = mix(x, None, time.weight, time.bias, self.att.ratios, offsets, time_shift)
+        added, values, wkv = self.att.fused(mixed, first_value, offsets, wkv)
+        ratios = self.ffn.x_k.view(1, -1)
+        x, (inner,), channel_shift = mix(x, added, channel.weight, channel.bias, ratios, offsets, channel_shift)
+        return x + self.ffn.fused(inner), values, (time_shift, channel_shift, wkv)
 
 
 class RWKV7(nn.Module):

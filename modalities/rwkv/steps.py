@@ -91,7 +91,7 @@ def best_steps(head_size: int, feed_forward: int) -> Steps:
 
 
 class CompiledSteps:
-    """In C++ (`kernels/inference.cpp`), on one thread."""
+    """In C++ (`kernels/inference.cpp`, `mixing.cpp`), on one thread."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
         self._library = library
@@ -120,7 +120,7 @@ class CompiledSteps:
         return y
 
     def square(self, inner: Array) -> None:
-        self._call("square", inner.size, inner)
+        self._call("squared_relu", inner.size, inner, None, inner)
 
     def _call(self, name: str, *arguments: npt.NDArray[Any] | int | None) -> None:
         converted = [ctypes.c_int64(one) if isinstance(one, int) else _pointer(one) for one in arguments]

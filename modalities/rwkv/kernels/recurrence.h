@@ -13,10 +13,17 @@ namespace {
 
 constexpr int STEPS = 8;  // tokens prepared together, so that they and the state stay in the first-level cache
 
+// Where the vectors of one token of one head go, N each.
+struct Ready {
+    float *r, *decay, *k, *v, *a, *b;
+};
+
 // A few tokens of one head, in float32 and ready for the recurrence, and what it makes of them.
 struct alignas(64) Tokens {
     float r[STEPS][N], decay[STEPS][N], k[STEPS][N], v[STEPS][N], a[STEPS][N], b[STEPS][N];
     float y[STEPS][N], removed[STEPS][N];  // removed = S_{t-1} a_t
+
+    Ready ready(int step) { return {r[step], decay[step], k[step], v[step], a[step], b[step]}; }
 };
 
 // The state of one head, values in blocks that fit in registers: [block][key][value in block].
