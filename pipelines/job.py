@@ -10,7 +10,6 @@ from itertools import islice
 from pathlib import Path
 
 from capitoline.configs.settings import Settings
-from capitoline.modalities.decode import Decoder
 from capitoline.modalities.schema import Item
 from capitoline.pipelines.alterations import altered
 from capitoline.pipelines.assembly import (
@@ -132,6 +131,10 @@ class Job:
 
     def _refuse_altered(self, manifest: Manifest) -> None:
         """Raises ValueError if files that were rated in an earlier run have another content by now."""
+        if not self._store.committed():
+            return
+        from capitoline.modalities.decode import Decoder
+
         out, settings = self._request.out, self._settings
         reader = Decoder(decode_limits(settings.limits), sampling(settings.decoding))
         began = (out / RUN_FILE).stat().st_mtime_ns
