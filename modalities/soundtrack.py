@@ -65,7 +65,7 @@ class SoundTrack:
     def _resample(self, frame: AudioFrame | None) -> None:
         self._begun = True
         for piece in self._resampler.resample(frame):
-            heard = np.frombuffer(piece.planes[0], np.int16, piece.samples)  # twice as fast as `to_ndarray`
+            heard = np.frombuffer(bytes(piece.planes[0]), np.int16, piece.samples)  # twice as fast as `to_ndarray`
             samples = heard[: self._room]
             self.cut |= samples.size < heard.size
             self._room -= samples.size
