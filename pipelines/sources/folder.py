@@ -14,11 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from capitoline.pipelines.sources.entries import Entry, lost
-from capitoline.pipelines.sources.location import is_url, listing
+from capitoline.pipelines.sources.location import is_unicode, is_url, listing
 from capitoline.pipelines.sources.names import printable
 
 JOB_MARK = ".capitoline"
 """A file in the output folder of every job: results that lie among the input are not rated."""
+LINK_AWAY = "a link that leaves the folder; name its target to have it rated"
 
 _log = logging.getLogger(__name__)
 
@@ -58,26 +59,17 @@ def _local_file(found: os.DirEntry[str], name: str, inside: str) -> Iterator[Ent
     label = printable(name)
     try:
         if found.is_symlink() and not (os.path.realpath(found.path) + os.sep).startswith(inside):
-            yield lost(label, "a link that leaves the folder; name its target to have it rated")
+            yield lost(label, LINK_AWAY)
         elif found.is_dir():
             _log.info("%s is a link to a folder that is rated under its own name", label)
         elif not found.is_file():
             yield lost(label, "neither a file nor a folder, or a link to nothing")
-        elif not _is_unicode(found.path):
+        elif not is_unicode(found.path):
             yield lost(label, "its name is not UTF-8; rename it to have it rated")
         else:
             yield Entry(label, found.stat().st_size, source=found.path)
     except OSError as error:
         yield lost(label, f"cannot be read: {error.strerror}")
-
-
-def _is_unicode(path: str) -> bool:
-    """Whether a table can hold the path."""
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _remote(root: str) -> Iterator[Entry]:

@@ -42,6 +42,20 @@ def parent(path: str) -> str:
     return posixpath.dirname(path) if is_url(path) else str(Path(path).parent)
 
 
+def is_unicode(path: str) -> bool:
+    """Whether a table can hold the path."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def leads_away(path: str, folder: str) -> bool:
+    """Whether a local path, all links followed, lies outside `folder`."""
+    return Path(os.path.realpath(folder)) not in Path(os.path.realpath(path)).parents
+
+
 def exists(path: str) -> bool:
     """Raises OSError where the store cannot be asked."""
     if is_url(path):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import posixpath
-from pathlib import Path
 from typing import Protocol
 
 from capitoline.modalities.schema import File
 from capitoline.pipelines.sources.archives import Archive
 from capitoline.pipelines.sources.entries import EntryIndex
 from capitoline.pipelines.sources.families import basename_of, stem_of
-from capitoline.pipelines.sources.location import is_url, join, size_of
+from capitoline.pipelines.sources.location import is_url, join, leads_away, size_of
 from capitoline.pipelines.sources.names import printable
 
 
@@ -40,8 +38,7 @@ class FolderMedia:
     def _leaves(self, path: str, source: str) -> bool:
         if is_url(path) or posixpath.isabs(path) or posixpath.normpath(path).startswith(".."):
             return True
-        inside = os.path.realpath(self._folder)
-        return not is_url(source) and Path(inside) not in Path(os.path.realpath(source)).parents
+        return not is_url(source) and leads_away(source, self._folder)
 
 
 class ArchiveMedia:

@@ -17,9 +17,19 @@ from capitoline.pipelines.sources.archives import Archive, has_archive_name, ope
 from capitoline.pipelines.sources.columns import Columns
 from capitoline.pipelines.sources.entries import Container, Entry, EntryIndex, lost
 from capitoline.pipelines.sources.families import FOLDER_RULE, MEDIA, Rule, extension, plain_item, stem_of
-from capitoline.pipelines.sources.folder import folder_entries
+from capitoline.pipelines.sources.folder import LINK_AWAY, folder_entries
 from capitoline.pipelines.sources.limits import ScanLimits
-from capitoline.pipelines.sources.location import exists, is_folder, normalised, parent, size_of, title
+from capitoline.pipelines.sources.location import (
+    exists,
+    is_folder,
+    is_unicode,
+    is_url,
+    leads_away,
+    normalised,
+    parent,
+    size_of,
+    title,
+)
 from capitoline.pipelines.sources.manifest import manifest_items
 from capitoline.pipelines.sources.media import ArchiveMedia, FolderMedia, Media
 from capitoline.pipelines.sources.names import UniqueNames, printable
@@ -56,6 +66,8 @@ def scan(
 
 def _there(path: str) -> str:
     place = normalised(path)
+    if not is_unicode(place):
+        raise ValueError(f"the name of {printable(path)} is not UTF-8; rename it to have it rated")
     try:
         found = exists(place)
     except (OSError, ValueError, ImportError) as error:
@@ -130,7 +142,14 @@ def _with_sidecars(path: str, name: str) -> list[Entry]:
         return [named]
     stems = dict.fromkeys((path, path.rpartition(".")[0]))
     beside = [f"{stem}.{field}" for stem in stems for field in FIELDS]
-    return [named, *(Entry(printable(title(one)), size_of(one), source=one) for one in beside if exists(one))]
+    return [named, *(_sidecar(one) for one in beside if exists(one))]
+
+
+def _sidecar(path: str) -> Entry:
+    name = printable(title(path))
+    if not is_url(path) and leads_away(path, parent(path)):
+        return lost(name, LINK_AWAY)
+    return Entry(name, size_of(path), source=path)
 
 
 def _archive(archive: Archive) -> Iterator[Item]:
