@@ -181,7 +181,7 @@ def verdict_columns(record: Record) -> dict[str, Any]:
         "probabilities": verdict.probabilities,
         "tied": verdict.tied,
         "review": verdict.review,
-        "failed": verdict.failed,
+        "failed": verdict.failed or bool(record.undecoded),  # an expert may have rated by another part
         "shadow_rating": shadow.rating if shadow else None,
         "shadow_severity": shadow.severity if shadow else None,
     }
