@@ -9,7 +9,7 @@ export OMP_NUM_THREADS := 1
 SOURCES := pyproject.toml setup.py $(shell find configs modalities voter fusion pipelines -type f \
 	-not -name '*.so' -not -path '*/__pycache__/*')
 
-.PHONY: help demo test check lint types links bench clean
+.PHONY: help demo test nightly check lint types links bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
@@ -43,6 +43,10 @@ demo: .venv/wheel  ## rate samples/ and say where the report lies
 
 test: .venv/wheel  ## every test, against the installed wheel
 	CAPITOLINE_TEST_WHEEL=1 $(BIN)/pytest --durations=10
+
+nightly: .venv/wheel  ## 200 random kill schedules, others every night (hours)
+	CAPITOLINE_TEST_WHEEL=1 CAPITOLINE_KILL_SCHEDULES=200 CAPITOLINE_KILL_SEED=$$(($$(date +%s) / 86400 * 200)) \
+	$(BIN)/pytest -s tests/faults
 
 check: .venv/editable lint types  ## lint, types, fast tests
 	$(BIN)/pytest -q -m 'not slow'
