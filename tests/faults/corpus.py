@@ -30,16 +30,16 @@ class Corpus:
     items: int
 
 
-def make_corpus(folder: Path, items: int, shard: int = SHARD, batch: int = BATCH, pictures: int = 4) -> Corpus:
-    """One item in `pictures` has a picture, a tenth of these a broken one, and one item in five has no text."""
+def make_corpus(folder: Path, items: int, shard: int = SHARD, batch: int = BATCH, every: int = 4) -> Corpus:
+    """One item in `every` has a picture, a tenth of these a broken one, and one item in five has no text."""
     media = folder / "media"
     media.mkdir(parents=True)
     random, pictures = Random(0), itertools.cycle(_pictures())
-    rows = [_row(number, random, number % pictures == 0) for number in range(items)]
+    rows = [_row(number, random, number % every == 0) for number in range(items)]
     for number, row in enumerate(rows):
         if "image" in row:
             data = next(pictures)
-            (folder / str(row["image"])).write_bytes(data[:30] if number % (10 * pictures) == 0 else data)
+            (folder / str(row["image"])).write_bytes(data[:30] if number % (10 * every) == 0 else data)
     manifest = folder / "items.jsonl"
     manifest.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return Corpus(manifest, media, {one: _config(folder, one, shard, batch) for one in ("fused", "split")}, items)
