@@ -154,7 +154,7 @@ class _Pass:
         self._notes: list[str] = []
         self._covers: list[bytes] = []
         films, sounds = _films(container), container.streams.audio
-        self._cover_streams = [stream for stream in container.streams.video if stream not in films][:MAXIMUM_COVERS]
+        self._cover_streams = [stream for stream in container.streams.video if stream not in films]
         self._film = self._readable(films, Modality.VIDEO)
         self._sound = self._readable(sounds, Modality.AUDIO)
         if not (films or sounds or self._cover_streams):
@@ -176,6 +176,8 @@ class _Pass:
 
     def _demux(self) -> None:
         streams = [stream for stream in (self._film, self._sound, *self._cover_streams) if stream is not None]
+        if not streams:  # all were refused; FFmpeg would take an empty list for all
+            return
         try:
             for count, packet in enumerate(self._container.demux(streams)):
                 if count > MAXIMUM_PACKETS or time.monotonic() > self._limits.deadline:
@@ -190,8 +192,10 @@ class _Pass:
             self._strip.add(cast("av.Packet[VideoStream]", packet))
         elif self._track and packet.stream is self._sound:
             self._track.add(cast("av.Packet[AudioStream]", packet))
-        elif packet.size:
+        elif packet.size and len(self._covers) < MAXIMUM_COVERS:
             self._covers.append(bytes(packet))
+        elif packet.size:
+            self._fail(Modality.IMAGE, f"more than {MAXIMUM_COVERS} attached pictures")
 
     def _seen(self) -> tuple[Frame, ...]:
         if self._strip is None:

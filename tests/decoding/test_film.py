@@ -220,3 +220,9 @@ def test_a_sample_rate_that_nobody_records_at_is_refused(rate: int) -> None:
     seen = read(whole[:24] + struct.pack("<2L", rate, 2 * rate) + whole[32:])
     assert seen.sound is None
     assert f"{rate:,} samples a second" in seen.failures[Modality.AUDIO].reason
+
+
+def test_packets_of_a_stream_that_is_refused_are_no_pictures() -> None:
+    seen = read(film(shades(20), container="matroska"), pixels=100)
+    assert not seen.covers
+    assert list(seen.failures) == [Modality.VIDEO]
