@@ -44,7 +44,9 @@ demo: .venv/wheel  ## rate samples/ and say where the report lies
 test: .venv/wheel  ## every test, against the installed wheel
 	CAPITOLINE_TEST_WHEEL=1 $(BIN)/pytest --durations=10
 
-nightly: .venv/wheel  ## 200 random kill schedules, others every night (hours)
+nightly: .venv/wheel  ## 200 random kill schedules and 5,000 hostile files, others every night (hours)
+	CAPITOLINE_TEST_WHEEL=1 CAPITOLINE_HOSTILE_FILES=5000 CAPITOLINE_HOSTILE_SEED=$$(($$(date +%s) / 86400)) \
+	$(BIN)/pytest tests/hostile
 	CAPITOLINE_TEST_WHEEL=1 CAPITOLINE_KILL_SCHEDULES=200 CAPITOLINE_KILL_SEED=$$(($$(date +%s) / 86400 * 200)) \
 	$(BIN)/pytest -s tests/faults
 

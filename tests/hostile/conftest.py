@@ -14,7 +14,7 @@ from tests.hostile.corpus import corpus, every_format
 __all__ = ["limits", "sampling"]
 
 FILES = int(os.environ.get("CAPITOLINE_HOSTILE_FILES", "300"))
-SEED = int(os.environ.get("CAPITOLINE_SEED", "6"))
+SEED = int(os.environ.get("CAPITOLINE_HOSTILE_SEED", "6"))
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Bombs by declared size, frames, duration, sample rate, work, nesting, ratio and members: each ends soon, as errors."""
+"""Bombs by declared size, frames, duration, sample rate, work, nesting, ratio and members: all end soon, as errors."""
 
 from __future__ import annotations
 

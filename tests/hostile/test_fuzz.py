@@ -1,6 +1,6 @@
 """Whatever the bytes: an outcome for every file, in its time and memory, and no rating where there was a failure.
 
-`CAPITOLINE_HOSTILE_FILES` and `CAPITOLINE_SEED` choose how many files and which; a mutant depends
+`CAPITOLINE_HOSTILE_FILES` and `CAPITOLINE_HOSTILE_SEED` choose how many files and which; a mutant depends
 on the seed and its number only, and its name tells the number.
 """
 
