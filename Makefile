@@ -45,10 +45,9 @@ test: .venv/wheel  ## every test, against the installed wheel
 	CAPITOLINE_TEST_WHEEL=1 $(BIN)/pytest --durations=10
 
 nightly: .venv/wheel  ## 200 random kill schedules and 5,000 hostile files, others every night (hours)
-	CAPITOLINE_TEST_WHEEL=1 CAPITOLINE_HOSTILE_FILES=5000 CAPITOLINE_HOSTILE_SEED=$$(($$(date +%s) / 86400)) \
-	$(BIN)/pytest tests/hostile
 	CAPITOLINE_TEST_WHEEL=1 CAPITOLINE_KILL_SCHEDULES=200 CAPITOLINE_KILL_SEED=$$(($$(date +%s) / 86400 * 200)) \
-	$(BIN)/pytest -s tests/faults
+	CAPITOLINE_HOSTILE_FILES=5000 CAPITOLINE_HOSTILE_SEED=$$(($$(date +%s) / 86400)) \
+	$(BIN)/pytest -s tests/faults tests/hostile
 
 check: .venv/editable lint types  ## lint, types, fast tests
 	$(BIN)/pytest -q -m 'not slow'
