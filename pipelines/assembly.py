@@ -52,7 +52,8 @@ def all_absent(expert: str, modalities: Sequence[Modality], items: Sequence[Deco
     """The evidence of an expert if no item has, or failed to give, what it looks at; else None."""
     if any(modality in item.parts for item in items for modality in modalities):
         return None
-    return [absent(expert, modalities[0], modalities) for _ in items]
+    # One object for all: it is also pickled once, and most experts are absent from most items.
+    return [absent(expert, modalities[0], modalities)] * len(items)
 
 
 def build_decoder(settings: Settings) -> GuardedDecoder:

@@ -77,5 +77,7 @@ def _looked(record: Record, stage: str) -> bool:
 
 
 def _with_seconds(record: Record, seconds: Mapping[str, float]) -> Record:
-    evidence = tuple(replace(one, seconds=seconds.get(one.expert, 0.0)) for one in record.verdict.evidence)
+    evidence = tuple(
+        replace(one, seconds=seconds[one.expert]) if one.expert in seconds else one for one in record.verdict.evidence
+    )
     return replace(record, verdict=replace(record.verdict, evidence=evidence), seconds=seconds)
