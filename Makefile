@@ -9,10 +9,10 @@ export OMP_NUM_THREADS := 1
 SOURCES := pyproject.toml setup.py $(shell find configs modalities voter fusion pipelines -type f \
 	-not -name '*.so' -not -path '*/__pycache__/*')
 
-.PHONY: help demo test nightly check lint types links bench clean
+.PHONY: help demo test nightly check lint types links bench bench-archive clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/'
 
 REQUIREMENTS := import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
 	extras = project["optional-dependencies"]; print(*project["dependencies"], *extras["offline"], *extras["train"], *extras["dev"], sep="\n")
@@ -65,13 +65,16 @@ links:
 	@mkdir -p typings/capitoline
 	@for folder in configs modalities voter fusion pipelines; do ln -sfn ../../$$folder typings/capitoline/$$folder; done
 
-bench: .venv/wheel  ## engine, archives, documents, replay, length, beside their peers (an hour): benchmarks/results/
+bench: .venv/wheel  ## engine, documents, replay, length, beside their peers (an hour): benchmarks/results/
 	-$(BIN)/python -m pip install --quiet '.[bench]'
 	$(BIN)/python benchmarks/engine.py
-	$(BIN)/python benchmarks/archive.py
 	$(BIN)/python benchmarks/documents.py
 	$(BIN)/python benchmarks/replay.py
 	$(BIN)/python benchmarks/length.py $${CAPITOLINE_DATA:-../shared/data}
+
+bench-archive: .venv/wheel  ## whole jobs: posters, texts, a long film, memory, cores, nodes, kills (an hour): benchmarks/results/
+	$(BIN)/python benchmarks/archive.py
+	$(BIN)/python benchmarks/killed.py
 
 clean:  ## remove what the other targets made
 	rm -rf .venv build dist *.egg-info demo-report typings

@@ -1,16 +1,21 @@
-"""Watches a command and all its descendants: CPU seconds and peak memory."""
+"""Watches a command and all its descendants: CPU seconds and peak memory, together and by role."""
 
 from __future__ import annotations
 
 import subprocess
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 import psutil
 
 SAMPLE = 0.5  # seconds between looks
+
+DRIVER = "driver"
+ROLES = {"ray::LaneActor": "actor", "capitoline.modalities.decoder_process": "decoder"}
+"""What a process's command line holds → its role. The command itself is the driver; others have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,26 +27,52 @@ class Usage:
     """User and system, of every process seen."""
     peak_bytes: int
     """Greatest sum of proportional set sizes: shared pages count once."""
+    peak_of_role: Mapping[str, int]
+    """Greatest proportional set size of any one process of a role."""
+    said: str
+    """What it wrote to its standard error."""
 
 
 def watch(command: Sequence[str]) -> Usage:
     """Runs `command` to its end."""
     started = time.monotonic()
-    process = psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    seconds: dict[tuple[int, float], float] = {}
-    peak = 0
-    while process.poll() is None:
-        peak = max(peak, _look(process, seconds))
-        time.sleep(SAMPLE)
-    return Usage(process.returncode, time.monotonic() - started, sum(seconds.values()), peak)
+    with tempfile.TemporaryFile() as errors:
+        process = psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
+        seen = _Seen(process)
+        while process.poll() is None:
+            seen.look()
+            time.sleep(SAMPLE)
+        wall = time.monotonic() - started
+        errors.seek(0)
+        said = errors.read().decode(errors="replace")
+    return Usage(process.returncode, wall, sum(seen.seconds.values()), seen.peak, seen.peak_of_role, said)
 
 
-def _look(process: psutil.Process, seconds: dict[tuple[int, float], float]) -> int:
-    """Notes the CPU seconds of each process, which only grow, and returns the memory of all."""
-    memory = 0
-    for one in [process, *process.children(recursive=True)]:
-        with suppress(psutil.Error):  # it may have ended between being listed and being asked
-            times = one.cpu_times()
-            seconds[one.pid, one.create_time()] = times.user + times.system
-            memory += one.memory_full_info().pss
-    return memory
+class _Seen:
+    """What the looks at a process and its descendants have found so far."""
+
+    def __init__(self, process: psutil.Process) -> None:
+        self._process = process
+        self.seconds: dict[tuple[int, float], float] = {}
+        """CPU seconds of each process, which only grow."""
+        self.peak = 0
+        self.peak_of_role: dict[str, int] = {}
+
+    def look(self) -> None:
+        memory = 0
+        for one in [self._process, *self._process.children(recursive=True)]:
+            with suppress(psutil.Error):  # it may have ended between being listed and being asked
+                memory += self._look_at(one)
+        self.peak = max(self.peak, memory)
+
+    def _look_at(self, one: psutil.Process) -> int:
+        times, memory, role = one.cpu_times(), int(one.memory_full_info().pss), self._role(one)
+        self.seconds[one.pid, one.create_time()] = times.user + times.system
+        self.peak_of_role[role] = max(memory, self.peak_of_role.get(role, 0))
+        return memory
+
+    def _role(self, one: psutil.Process) -> str:
+        if one.pid == self._process.pid:
+            return DRIVER
+        line = " ".join(one.cmdline())
+        return next((role for mark, role in ROLES.items() if mark in line), "")
