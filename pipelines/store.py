@@ -113,11 +113,12 @@ class Store:
 
     def commit(self, shard: int, records: Sequence[Record], check: Callable[[], None] = unchecked) -> None:
         """Writes a shard, its ratings last. In a shard that is there already, the rows of these items
-        are replaced where they stand and the others kept. `check` is called before a file gets its name.
+        are replaced where they stand and the others kept. `check` is called first, and before a file gets its name.
 
         Raises:
             OSError: it cannot be written (a full disk), or `check` raised it; the shard stays as it was.
         """
+        check()
         self._write("evidence", shard, {record.item.id: _evidence_rows(record) for record in records}, check)
         self._write("ratings", shard, {record.item.id: [_rating_row(record)] for record in records}, check)
 

@@ -136,6 +136,7 @@ def test_a_job_whose_folder_is_gone_says_so_and_starts_again(corpus: Corpus, und
         run.process.send_signal(signal.SIGCONT)
         ended = run.ended()
     assert ended.code == 1, ended
+    assert f"{out} was removed or replaced" in ended.errors
     assert not out.exists()
     assert completed(arguments).code in ENDED
     assert_equals_undisturbed(out, undisturbed, corpus)
