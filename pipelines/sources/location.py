@@ -78,7 +78,7 @@ def size_of(path: str) -> int:
         about = system.info(inner)
         if about["type"] != "file":
             raise OSError("is not a file")
-        return int(about["size"])
+        return int(about["size"] or 0)  # some servers do not say
     if not Path(path).is_file():
         raise OSError("is not there" if not os.path.lexists(path) else "is not an ordinary file")
     return Path(path).stat().st_size

@@ -72,7 +72,7 @@ def _files(values: dict[str, Any], columns: Columns, media: Media, problems: lis
                 continue
             try:
                 files[_find(path, media)] = None
-            except (OSError, ValueError, ImportError) as error:
+            except Exception as error:  # every store has errors of its own
                 problems.append(f"{column} {printable(str(path))}: {error}")
     return tuple(files)
 

@@ -39,9 +39,9 @@ OVERHEAD = 10.0
 MEMORY = 2 << 30
 HOST_GROWTH = 300 << 20
 """What the memory of the process that asks may grow by, whatever passes."""
-RATED_SHARE = 5
+RATED_SHARE = 10
 """One of so many mutants goes through `capitoline rate`, with every expert."""
-ARCHIVES = 12
+ARCHIVES = 8
 """Mutants of whole archives that go through it too."""
 
 

@@ -18,11 +18,12 @@ from capitoline.pipelines.report.markup import Markup, element, join, text
 from capitoline.pipelines.report.page import write_report
 from capitoline.pipelines.report.plots import Bar, Cell, Segment, bar_chart, colours, heat_map
 from capitoline.pipelines.report.tally import summarize
+from tests.hostile.browser import find_browser
 
 if TYPE_CHECKING:
     from tests.reporting.conftest import Job
 
-CHROMIUM = "/usr/bin/chromium"
+BROWSER = find_browser()
 HOSTILE = (
     "<script>document.title='executed'</script>",
     "</style><script>document.title='executed'</script>",
@@ -98,15 +99,16 @@ def test_the_policy_allows_the_one_style_sheet_by_hash_and_no_script(hostile: Pa
     assert "script-src" not in policy
 
 
-@pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="no headless Chromium at /usr/bin/chromium")
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium here: apt-get install chromium")
 def test_a_real_browser_executes_nothing_and_applies_the_style(hostile: Path, tmp_path: Path) -> None:
+    assert BROWSER is not None
     opened = subprocess.run(
         [
-            CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}",
+            BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}",
             "--virtual-time-budget=2000", "--window-size=900,700", "--enable-logging=stderr",
             f"--screenshot={tmp_path / 'page.png'}", "--dump-dom", hostile.as_uri(),
         ],
-        capture_output=True, timeout=60, check=True,
+        capture_output=True, timeout=180, check=True,
     )  # fmt: skip
     seen = opened.stdout.decode()
     assert "<title>Capitoline report</title>" in seen
