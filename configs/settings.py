@@ -36,7 +36,7 @@ class Limits(Strict):
     sound_seconds: float = Field(default=3_600.0, gt=0)
     """Seconds of sound that are heard; the rest is cut and the verdict sent to review."""
     item_seconds: float = Field(default=60.0, gt=0)
-    """Wall seconds, and CPU seconds in all, that decoding one item may take before its decoder is killed."""
+    """Wall seconds that decoding one item may take before its decoder is killed."""
     expert_seconds: float = Field(default=300.0, gt=0)
     """Wall seconds that the experts may take over one item before their process is replaced (on Ray)."""
     decoder_memory_bytes: int = Field(default=6 << 30, gt=0)
@@ -176,8 +176,6 @@ class VoterSettings(Strict):
 
     kind: Literal["voter"] = "voter"
     rule: Literal["majority", "upper_median", "most_severe", "weighted"] = "majority"
-    """Experts that judge one part of an item, as `tags` and `thresholds` do, do not outvote the others by their
-    number: all rules but `weighted` also count one ballot a part, its most severe, and keep the stricter result."""
     weights: dict[str, float] = {}
     """Weight of each expert's ballot, by name, for the rule `weighted`; 1 if not named."""
     review: Review = Review()

@@ -58,5 +58,4 @@ def _expert_features(evidence: Evidence, labels: int) -> ExpertFeatures:
         features=np.array([features], np.float32),
         unseen=np.array([True]),
         seconds=np.array([evidence.seconds], np.float32),
-        modality=evidence.modality or "",
     )

@@ -1,6 +1,6 @@
 """Ballots of many items at once, as arrays.
 
-Legend:  N = items, E = experts, P = parts, K = labels.
+Legend:  N = items, E = experts, K = labels.
 """
 
 from __future__ import annotations
@@ -23,14 +23,6 @@ def ballots_of(features: FeatureSet) -> Severities:
     """(N, E), `SILENT` where the expert did not rate."""
     columns = [np.where(one.rated, one.severities, SILENT) for one in features.experts]
     return np.stack(columns, axis=1) if columns else np.empty((len(features), 0), np.int64)
-
-
-def ballots_of_parts(features: FeatureSet) -> Severities:
-    """(N, P) for each modality the most severe ballot of its experts; an expert of unknown modality has its own."""
-    ballots = ballots_of(features)
-    parts = [one.modality or one.name for one in features.experts]
-    columns = [ballots[:, [part == one for one in parts]].max(axis=1) for part in sorted(set(parts))]
-    return np.stack(columns, axis=1) if columns else ballots
 
 
 def totals_of(ballots: Severities, weights: Sequence[float], labels: int) -> Shares:

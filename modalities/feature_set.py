@@ -34,8 +34,6 @@ class ExpertFeatures:
     """(N,) CPU seconds."""
     weights: str = ""
     """Digest of the weights and tables that this expert serves with; empty if unknown."""
-    modality: str = ""
-    """Of the part that it judges; empty if unknown."""
 
     def at(self, rows: npt.NDArray[np.int64]) -> ExpertFeatures:
         arrays = ("rated", "severities", "probabilities", "features", "unseen", "seconds")

@@ -9,22 +9,14 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from capitoline.modalities.ballots import (
-    SILENT,
-    Severities,
-    ballots_of,
-    ballots_of_parts,
-    shares_of,
-    totals_of,
-    winners_of,
-)
+from capitoline.modalities.ballots import SILENT, Severities, ballots_of, shares_of, totals_of, winners_of
 from capitoline.modalities.decisions import Decisions
 from capitoline.modalities.feature_set import FeatureSet
 from capitoline.voter.rules import rule
 
 
 class ArrayVoter:
-    """A ballot an expert, or a part (`rules.elected`), by a rule of `rules.py`; the experts' shares as probabilities.
+    """One ballot for each expert that rated, decided by a rule of `rules.py`; shares of the ballots as probabilities.
 
     Raises:
         ValueError: as `rules.rule`.
@@ -39,16 +31,8 @@ class ArrayVoter:
         ballots = ballots_of(features)
         weights = [self._weights.get(expert.name, 1.0) for expert in features.experts]
         totals = totals_of(ballots, weights, len(features.labels))
-        count = ARRAY_RULES.get(self._rule_name)
-        if count is None:
-            return Decisions(winners_of(totals), shares_of(totals))
-        return Decisions(np.maximum(count(ballots), count(ballots_of_parts(features))), shares_of(totals))
-
-
-def majority(ballots: Severities) -> Severities:
-    """(N, E) → (N,) the severity of most ballots, of several the most restrictive."""
-    labels = int(ballots.max(initial=0)) + 1
-    return winners_of(totals_of(ballots, [1.0] * ballots.shape[1], labels))
+        counted = ARRAY_RULES.get(self._rule_name)
+        return Decisions(winners_of(totals) if counted is None else counted(ballots), shares_of(totals))
 
 
 def most_severe(ballots: Severities) -> Severities:
@@ -68,8 +52,7 @@ def upper_median(ballots: Severities) -> Severities:
 
 
 ARRAY_RULES: Mapping[str, Callable[[Severities], Severities]] = {
-    "majority": majority,
     "most_severe": most_severe,
     "upper_median": upper_median,
 }
-"""As `rules.RULES`."""
+"""The rules that are no count of ballots; `majority` and `weighted` are."""

@@ -4,16 +4,13 @@ A ballot is an integer severity, so "more restrictive" is "greater" and nothing 
 labels. `majority` is the product's default; because plurality is not monotone under any
 tie-break (ballots 0,1,2 give 2, but 1,1,2 give 1: more alarm, a milder verdict), the
 monotone `upper_median` stands beside it.
-
-Two experts that judge one part of an item, such as its tags, tell one thing twice. So that they
-do not outvote an alarm from elsewhere, the rules also count a ballot a part: see `elected`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 
@@ -24,8 +21,6 @@ class Outcome:
     severity: int
     tied: tuple[int, ...] = ()
     """The severities that drew, mildest first; empty without a draw."""
-    by_part: bool = False
-    """Whether a ballot a part decided, and not a ballot an expert."""
 
 
 Rule = Callable[[Mapping[str, int]], Outcome]
@@ -66,24 +61,7 @@ def _most(totals: Mapping[int, float]) -> Outcome:
 
 
 RULES: Mapping[str, Rule] = {"majority": majority, "upper_median": upper_median, "most_severe": most_severe}
-"""The rules that need nothing but ballots, and also count by parts; `weighted` counts as it is told."""
-
-
-def elected(chosen: Rule, ballots: Mapping[str, int], parts: Mapping[str, str]) -> Outcome:
-    """What `chosen` elects with a ballot an expert, or with a ballot a part if that is more restrictive.
-
-    A part's ballot is the most severe of its experts'. It can only add caution: counted alone, it
-    would also take back an alarm that two experts share. A monotone rule stays monotone.
-
-    Args:
-        parts: by expert, the part it judged; an expert that is not named judged one of its own.
-    """
-    by_part: dict[str, int] = {}
-    for expert, severity in ballots.items():
-        part = parts.get(expert, expert)
-        by_part[part] = max(severity, by_part.get(part, severity))
-    by_expert, cautious = chosen(ballots), replace(chosen(by_part), by_part=True)
-    return cautious if cautious.severity > by_expert.severity else by_expert
+"""The rules that need nothing but ballots; `weighted` is made by `rule`."""
 
 
 def rule(name: str, weights: Mapping[str, float]) -> Rule:

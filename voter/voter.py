@@ -1,14 +1,11 @@
-"""The voter: one ballot for each expert that rated; absent experts are silent.
-
-Experts of one modality cannot outvote the others by their number alone: `rules.elected`.
-"""
+"""The voter: one ballot for each expert that rated; absent experts are silent."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from capitoline.modalities.schema import UNRATED, Decoded, Evidence, RatingScale, Verdict
-from capitoline.voter.rules import RULES, Rule, elected
+from capitoline.voter.rules import Rule
 
 
 class Voter:
@@ -17,19 +14,17 @@ class Voter:
     def __init__(self, scale: RatingScale, rule: Rule, rule_name: str) -> None:
         self.name = f"voter:{rule_name}"
         self._scale, self._rule = scale, rule
-        self._counts_parts = rule_name in RULES
 
     def __call__(self, item: Decoded, evidence: Sequence[Evidence]) -> Verdict:
         ballots = {one.expert: one.severity for one in evidence if one.severity is not None}
-        parts = {one.expert: one.modality or one.expert for one in evidence if self._counts_parts}
-        outcome = elected(self._rule, ballots, parts) if ballots else None
+        outcome = self._rule(ballots) if ballots else None
         severity = outcome.severity if outcome else None
         return Verdict(
             item_id=item.item.id,
             digest=item.digest,
             rating=UNRATED if severity is None else self._scale.label(severity),
             severity=severity,
-            rule=f"{self.name}, a ballot a part" if outcome and outcome.by_part else self.name,
+            rule=self.name,
             evidence=tuple(evidence),
             tied=tuple(self._scale.label(one) for one in outcome.tied) if outcome else (),
         )

@@ -19,7 +19,6 @@ EVIDENCE = pa.schema(
     [
         ("item", pa.string()),
         ("digest", pa.string()),  # BLAKE2b-128 of text, tags and file bytes, as in a job's ratings
-        ("modality", pa.string()),  # of the part that the expert judges; null in stores of earlier versions
         ("outcome", pa.string()),  # rated, abstained, absent, unsupported, error
         ("severity", pa.int8()),  # null if it did not rate
         ("probabilities", pa.list_(pa.float32())),
@@ -36,7 +35,6 @@ def evidence_row(item: str, digest: str, evidence: Evidence) -> dict[str, Any]:
     return {
         "item": item,
         "digest": digest,
-        "modality": evidence.modality,
         "outcome": str(evidence.outcome),
         "severity": evidence.severity,
         "probabilities": evidence.probabilities,
@@ -62,7 +60,6 @@ def from_arrays(features: ExpertFeatures, items: Sequence[str], digests: Sequenc
     columns = {
         "item": list(items),
         "digest": list(digests),
-        "modality": pa.array([features.modality or None] * len(items), pa.string()),
         "outcome": outcomes,
         "severity": pa.array(features.severities.astype(np.int8), mask=~features.rated),
         "probabilities": _lists(features.probabilities, features.rated),
@@ -97,7 +94,6 @@ def to_arrays(name: str, table: pa.Table, labels: int) -> ExpertFeatures:
         _matrix(table["features"], 0),
         _numbers(table["unseen"], False, np.bool_),
         _numbers(table["seconds"], 0.0, np.float32),
-        modality=next((one for one in table["modality"].to_pylist() if one), ""),
     )
 
 

@@ -49,7 +49,7 @@ def _rows(results: Path, labelling: Labelling, scale: RatingScale) -> list[Row]:
 
 def _evidence(results: Path, rows: Sequence[Row], experts: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
     """For each expert a row an item; an item that killed its process has no word of any, and is an error of all."""
-    columns = ["item_id", "expert", "modality", "outcome", "severity", "probabilities", "features", "seconds"]
+    columns = ["item_id", "expert", "outcome", "severity", "probabilities", "features", "seconds"]
     told = {
         (row["expert"], row["item_id"]): row
         for table in read_evidence(results)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -14,18 +13,12 @@ from capitoline.modalities.schema import Decoded, Evidence, Item, Modality, Outc
 LABELS = ("G", "PG", "PG-13", "R", "NC-17")
 """A scale whose names sort the other way."""
 
-APART: Mapping[str, Modality] = {}
-"""Each expert judges a part of its own."""
 
-
-def ballots_only(
-    casts: Sequence[Mapping[str, int]], labels: Sequence[str] = LABELS, modalities: Mapping[str, Modality] = APART
-) -> FeatureSet:
-    """Items about which experts gave ballots and nothing else; `modalities` by expert."""
+def ballots_only(casts: Sequence[Mapping[str, int]], labels: Sequence[str] = LABELS) -> FeatureSet:
+    """Items about which experts gave ballots and nothing else."""
     names = sorted({name for cast in casts for name in cast})
     experts = [_certain(name, np.array([cast.get(name, -1) for cast in casts]), len(labels)) for name in names]
-    judging = [replace(one, modality=modalities.get(one.name, "")) for one in experts]
-    return feature_set(judging, np.full(len(casts), UNKNOWN), labels)
+    return feature_set(experts, np.full(len(casts), UNKNOWN), labels)
 
 
 def _certain(name: str, ballots: npt.NDArray[np.int64], labels: int) -> ExpertFeatures:
@@ -72,12 +65,11 @@ def evidence_of(features: FeatureSet, row: int) -> list[Evidence]:
 
 
 def _evidence(one: ExpertFeatures, row: int) -> Evidence:
-    modality = Modality(one.modality) if one.modality else None
     if not one.rated[row]:
-        return Evidence(one.name, modality, Outcome.ABSENT, reason="it has none")
+        return Evidence(one.name, Modality.TEXT, Outcome.ABSENT, reason="it has none")
     return Evidence(
         one.name,
-        modality,
+        Modality.TEXT,
         Outcome.RATED,
         probabilities=tuple(one.probabilities[row].tolist()),
         severity=int(one.severities[row]),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from capitoline.modalities.decisions import NOT_RATED
-from capitoline.modalities.schema import Modality, RatingScale
+from capitoline.modalities.schema import RatingScale
 from capitoline.voter.many import ArrayVoter
 from capitoline.voter.rules import rule
 from capitoline.voter.voter import Voter
@@ -26,13 +26,9 @@ CASTS = [
 ]
 
 
-PARTS = [{}, {"a": Modality.TAGS, "c": Modality.TAGS}, dict.fromkeys("abc", Modality.IMAGE)]
-
-
-@pytest.mark.parametrize("parts", PARTS)
 @pytest.mark.parametrize("name", RULES)
-def test_many_items_are_decided_as_each_alone(name: str, parts: dict[str, Modality]) -> None:
-    features = ballots_only(CASTS, modalities=parts)
+def test_many_items_are_decided_as_each_alone(name: str) -> None:
+    features = ballots_only(CASTS)
     decisions = ArrayVoter(name, RULES[name]).decide(features)
     alone = Voter(RatingScale(LABELS), rule(name, RULES[name]), name)
     for row, severity in enumerate(decisions.severities):

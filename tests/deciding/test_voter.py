@@ -11,7 +11,7 @@ import pytest
 from capitoline.configs.settings import Settings, VoterSettings
 from capitoline.modalities.schema import UNRATED, Decoded, Evidence, Item, Modality, Outcome, RatingScale
 from capitoline.pipelines.assembly import build_decider, build_shadow
-from capitoline.voter.rules import RULES, Rule, elected, majority, most_severe, rule, upper_median, weighted
+from capitoline.voter.rules import RULES, Rule, majority, most_severe, rule, upper_median, weighted
 from capitoline.voter.voter import Voter
 
 SCALES = [
@@ -100,47 +100,6 @@ def test_upper_median_is_at_least_the_median_of_the_ballots() -> None:
         severity = upper_median(cast).severity
         assert sum(one >= severity for one in cast.values()) * 2 >= len(cast)
         assert sum(one > severity for one in cast.values()) * 2 < len(cast)
-
-
-PARTS = [{}, {"expert0": "tags", "expert2": "tags"}, {"expert0": "tags", "expert1": "tags", "expert2": "tags"}]
-
-
-@pytest.mark.parametrize("parts", PARTS)
-@pytest.mark.parametrize("name", RULES)
-def test_counting_by_parts_never_gives_a_milder_verdict(name: str, parts: dict[str, str]) -> None:
-    for cast in casts(4, 4):
-        assert elected(RULES[name], cast, parts).severity >= RULES[name](cast).severity
-
-
-@pytest.mark.parametrize("parts", PARTS)
-@pytest.mark.parametrize("monotone", [upper_median, most_severe])
-def test_a_monotone_rule_stays_monotone_when_parts_are_counted(monotone: Rule, parts: dict[str, str]) -> None:
-    for cast in casts(4, 4):
-        for expert in cast:
-            louder = {**cast, expert: cast[expert] + 1}
-            assert elected(monotone, louder, parts).severity >= elected(monotone, cast, parts).severity
-
-
-@pytest.mark.parametrize("name", ["majority", "upper_median"])
-def test_two_experts_on_the_same_tags_do_not_outvote_an_explicit_text(name: str) -> None:
-    evidence = [
-        Evidence("text", Modality.TEXT, Outcome.RATED, severity=3),
-        Evidence("tags", Modality.TAGS, Outcome.RATED, severity=1),
-        Evidence("thresholds", Modality.TAGS, Outcome.RATED, severity=1),
-    ]
-    verdict = Voter(SCALES[0], RULES[name], name)(decoded(), evidence)
-    assert (verdict.rating, verdict.tied, verdict.rule) == ("X", ("PG13", "X"), f"voter:{name}, a ballot a part")
-
-
-def test_an_alarm_that_two_experts_share_keeps_both_its_ballots() -> None:
-    cast = {"tags": 3, "thresholds": 3, "text": 0, "image": 0}
-    assert elected(majority, cast, {"tags": "tags", "thresholds": "tags"}).severity == 3
-
-
-def test_weights_say_themselves_what_a_ballot_counts() -> None:
-    evidence = [ballot("text", 3), ballot("tags", 1), ballot("thresholds", 1)]
-    verdict = Voter(SCALES[0], rule("weighted", {"text": 1.5}), "weighted")(decoded(), evidence)
-    assert verdict.rating == "PG13"
 
 
 @pytest.mark.parametrize(

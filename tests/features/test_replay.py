@@ -42,10 +42,6 @@ DECIDERS: dict[str, DeciderSettings] = {
     "weighted": VoterSettings(rule="weighted", weights={"tags": 2.5}),
     "mean": MeanSettings(review=Review(margin=0.2)),
 }
-BALLOTS = VoterSettings(rule="weighted")
-"""Counts experts only: of what both `tags` and `thresholds` find mild, some comes out milder than by the default."""
-
-
 @pytest.fixture(scope="module")
 def posters(posters: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The first of them: their pictures are looked at for each decider anew."""
@@ -170,7 +166,7 @@ def test_a_replay_is_not_written_over_a_job(job: Path, settings: Settings) -> No
 
 
 def test_the_command_says_who_moves_and_looks_at_no_media(job: Path, settings: Settings, tmp_path: Path) -> None:
-    changed = settings.model_copy(update={"decider": BALLOTS})
+    changed = settings.model_copy(update={"decider": VoterSettings(rule="most_severe")})
     (tmp_path / "new.yaml").write_text(yaml.safe_dump(changed.model_dump(mode="json")), encoding="utf-8")
     command = ["replay", str(job), "--config", str(tmp_path / "new.yaml"), "--out", str(tmp_path / "out")]
     program = (
@@ -180,22 +176,22 @@ def test_the_command_says_who_moves_and_looks_at_no_media(job: Path, settings: S
     ran = subprocess.run([sys.executable, "-c", program, *command], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     moves = [json.loads(line) for line in (tmp_path / "out" / "moves.jsonl").read_text("utf-8").splitlines()]
-    assert f"{len(moves)} of 24 items would move: {len(moves)} milder" in ran.stdout
+    assert f"{len(moves)} of 24 items would move: {len(moves)} more severe" in ran.stdout
     assert moves[0]["item_id"] in ran.stdout
 
 
 def test_a_shadow_decides_beside_and_changes_nothing(
     job: Path, posters: Path, request_for: Callable[[Path, Path], Request], settings: Settings, tmp_path: Path
 ) -> None:
-    shadowed = settings.model_copy(update={"shadow": BALLOTS})
+    shadowed = settings.model_copy(update={"shadow": VoterSettings(rule="most_severe")})
     summary = rate_request(request_for(posters, tmp_path / "out"), shadowed)
     assert [without_shadow(row) for row in rows(tmp_path / "out")] == [without_shadow(row) for row in rows(job)]
-    replay(job, settings.model_copy(update={"decider": BALLOTS}), tmp_path / "alone")
+    replay(job, settings.model_copy(update={"decider": VoterSettings(rule="most_severe")}), tmp_path / "alone")
     assert [row["shadow_rating"] for row in rows(tmp_path / "out")] == [
         row["rating"] for row in rows(tmp_path / "alone")
     ]
     assert summary.shadow is not None
-    assert summary.shadow.milder == summary.shadow.moved > 0
+    assert summary.shadow.stricter == summary.shadow.moved > 0
     assert summary.shadow.sentence() in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "shadow" not in (job / "report.html").read_text(encoding="utf-8").lower()
 

@@ -36,7 +36,6 @@ def expert(name: str, count: int, width: int, draw: np.random.Generator) -> Expe
         np.ones(count, bool),
         draw.random(count).astype(np.float32),
         name * 4,
-        "image" if name == "image" else "tags",
     )
 
 
@@ -48,7 +47,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     for name in ("items", "truth", "splits", "groups"):
         np.testing.assert_array_equal(getattr(read, name), getattr(written, name))
     for one, other in zip(read.experts, written.experts, strict=True):
-        assert (one.name, one.weights, one.modality) == (other.name, other.weights, other.modality)
+        assert (one.name, one.weights) == (other.name, other.weights)
         for name in ("rated", "severities", "probabilities", "features", "unseen", "seconds"):
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=f"{one.name}.{name}")
 
