@@ -44,6 +44,12 @@ LONGEST = 24
 MOST_LETTERS = 400
 """Set apart in one run; more are a table or a game."""
 
+MANY_LETTERS = 12
+"""Set apart in one run: nobody writes so many by accident."""
+
+STRAY = 3
+"""What a letter outside all words costs, in words."""
+
 MANY = 3
 """Runs of letters set apart that are no accident."""
 
@@ -86,7 +92,7 @@ def _join(run: re.Match[str], believe_any: bool) -> str:
     if _is_acronym(run) or not (believe_any or len(letters) > 3):
         return run[0]
     words = next((" ".join(words) for reading in readings if (words := split(reading))), "")
-    return words or (letters if believe_any else run[0])
+    return words or (letters if believe_any else " ".join(_mostly_words(readings[0])) or run[0])
 
 
 def _is_acronym(run: re.Match[str]) -> bool:
@@ -156,17 +162,28 @@ def _words() -> frozenset[str]:
 
 def split(letters: str) -> list[str]:
     """`letters` cut into as few words as possible; empty if they do not make words, or none of three letters."""
-    best: list[tuple[int, int]] = [(0, 0)]  # (words, where the last begins) for each length
+    pieces = _cut(letters)
+    return pieces if all(piece in _words() for piece in pieces) and 3 * len(pieces) <= len(letters) else []
+
+
+def _mostly_words(letters: str) -> list[str]:
+    """As `split`, with letters left over between words if a third of so many letters lies in words of four or more."""
+    pieces = _cut(letters)
+    in_words = sum(len(piece) for piece in pieces if len(piece) >= 4 and piece in _words())
+    return pieces if len(letters) >= MANY_LETTERS and 3 * in_words >= len(letters) else []
+
+
+def _cut(letters: str) -> list[str]:
+    """Words, and single letters where there is no way around them; of all ways the one with the fewest of both."""
+    best: list[tuple[int, int]] = [(0, 0)]  # (cost, where the last piece begins) for each length
     for end in range(1, len(letters) + 1):
         starts = range(max(0, end - LONGEST), end)
         ways = [(best[start][0] + 1, start) for start in starts if letters[start:end] in _words()]
-        best.append(min(ways, default=(len(letters) + 1, 0)))
-    words: list[str] = []
+        best.append(min([*ways, (best[end - 1][0] + STRAY, end - 1)]))
+    pieces: list[str] = []
     end = len(letters)
     while end:
-        count, start = best[end]
-        if count > len(letters):
-            return []
-        words.insert(0, letters[start:end])
+        start = best[end][1]
+        pieces.insert(0, letters[start:end])
         end = start
-    return words if 3 * len(words) <= len(letters) else []
+    return pieces

@@ -24,9 +24,6 @@ RATING = "text"
 LEAST_KNOWN = 0.5
 """Below this share of text in tokens that the weights know, a rating would be a guess."""
 
-LEAST_HARM = 0.5
-"""Probability from which a kind of harm is named."""
-
 
 class Text:
     """Abstains on an empty text; one that its weights hardly know is unsupported, for nobody has read it.
@@ -68,13 +65,13 @@ class Text:
         return rated(self, ratings[RATING], row, reservation, tags=sorted(tags, key=lambda tag: -tag.score))
 
     def _named(self, head: str, ratings: Ratings, row: int) -> Iterator[Tag]:
-        """The axes of `head` that are likelier than not above their mildest level."""
+        """The axes of `head` that are decided to lie above their mildest level, and how likely that is."""
         shape = self._rater.shapes[head]
+        severities = ratings.severities[row].reshape(len(shape.axes))
         probabilities = ratings.probabilities[row].reshape(len(shape.axes), len(shape.levels))
-        for axis, of_levels in zip(shape.axes, probabilities, strict=True):
-            harm = 1.0 - float(of_levels[0])
-            if harm >= LEAST_HARM:
-                yield Tag(axis or shape.levels[1 + int(of_levels[1:].argmax())], harm)
+        for axis, severity, of_levels in zip(shape.axes, severities, probabilities, strict=True):
+            if severity:
+                yield Tag(axis or shape.levels[severity], 1.0 - float(of_levels[0]))
 
     def _reason_not_to_rate(self, text: str) -> str:
         if not text.strip():
