@@ -16,10 +16,10 @@ import pytest
 
 from capitoline.configs.evaluation import Mark
 from capitoline.configs.settings import Settings, TextExpert
+from capitoline.fusion.options import Options
 from capitoline.modalities.schema import Outcome
 from capitoline.pipelines import rate
 from capitoline.pipelines.ablate import ablate
-from capitoline. import Options
 from capitoline.pipelines.ablation.page import page as ablation_page
 from capitoline.pipelines.ablation.picture import picture as ablation_picture
 from capitoline.pipelines.evaluation.axes import AxisFigures
