@@ -65,13 +65,22 @@ def llama_cpp(tensors: Mapping[str, Tensor], size: Size, folder: Path, quantisat
     return features
 
 
-def distilbert(length: int) -> tuple[Callable[[Tensor], Tensor], int]:
+def distilbert(length: int, setting: str) -> tuple[Callable[[Tensor], Tensor], int]:
     """DistilBERT's shape, random weights: ids (texts, tokens) → (texts, C); its parameters but the embedding."""
     from transformers import DistilBertConfig, DistilBertModel
 
-    model = DistilBertModel(DistilBertConfig(max_position_embeddings=max(512, length))).eval()
+    dtype, attention = setting.split()
+    config = DistilBertConfig(max_position_embeddings=max(512, length), attn_implementation=attention)
+    model = DistilBertModel(config).eval().to(getattr(torch, dtype))
     inner = sum(one.numel() for one in model.transformer.parameters())
     return lambda ids: torch.no_grad()(model)(input_ids=ids).last_hidden_state[:, 0], inner
+
+
+def distilbert_settings() -> list[str]:
+    """Types and kinds of attention to choose from. Without bfloat16 in the processor it is emulated, for minutes."""
+    capabilities = torch.cpu.get_capabilities()
+    half = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
+    return [f"{dtype} {kind}" for dtype in ("float32", "bfloat16")[: 1 + bool(half)] for kind in ("sdpa", "eager")]
 
 
 def write_gguf(tensors: Mapping[str, Tensor], size: Size, path: Path, quantisation: str) -> None:
