@@ -8,13 +8,13 @@ from archive_jobs import CORES, Scale, rate, texts
 from harness import Row
 from processes import DRIVER
 
-COUNTS = (1_000, 100_000)
+FEW, MANY = 1_000, 100_000
 LONGEST = 80
 """Characters of a text: short ones, so that a hundred thousand end in minutes."""
 
 
 def memory_rows(scale: Scale) -> Iterator[Row]:
-    counts = [scale.of(count) for count in COUNTS]
+    counts = FEW, max(2 * FEW, scale.of(MANY))
     few, many = (
         rate(texts(count, scale.folder, LONGEST, tags=True), scale.folder / f"memory-{count}", CORES)
         for count in counts

@@ -11,15 +11,15 @@ from harness import Row
 from processes import Usage, watch
 
 COUNT = 50_000
-OF_PEER = (500, 3_500)
+OF_PEER = (500, 2_500)
 """Texts of the peer's two jobs; the rate is that of the difference, so that its start costs it nothing."""
 
 
 def text_rows(scale: Scale) -> Iterator[Row]:
     count = scale.of(COUNT)
     ours = rate(texts(count, scale.folder), scale.folder / "texts", CORES)
-    few, many = (max(2 * CORES, scale.of(one)) for one in OF_PEER)
-    less, more = (peer_usage(texts(one, scale.folder)) for one in (few, many))
+    few, many = OF_PEER  # at any scale: fewer say nothing
+    less, more = (peer_usage(texts(one, scale.folder)) for one in OF_PEER)
     note = (
         f"start, scan and report included; the peer's rate is of {many - few:,} texts drawn from the same, without its "
         "start, a block an actor"
