@@ -207,7 +207,7 @@ def training_rows() -> Iterator[Row]:
     sides = [lambda: step(time_mix), lambda: step(chunked_time_mix), lambda: multiply(weights, rows)]
     mine, other, products = (len(ids) / seconds for seconds in take_turns(sides))
     yield Row("training step, 4×256 (tokens/s)", "chunked PyTorch", mine, other, ">= 3")
-    yield Row("its matrix products alone (tokens/s)", "chunked PyTorch", products, other, "", "no float32 step is faster")
+    yield Row("its matrix products alone (tokens/s)", "chunked PyTorch", products, other, "", "float32, no faster step")
     mine, other = take_turns([lambda: operate(compiled_time_mix), lambda: operate(chunked_time_mix)])
     yield Row("its operator alone (token-heads/s)", "chunked PyTorch", 4_096 / mine, 4_096 / other, "")
 
