@@ -84,7 +84,7 @@ def advice_on_weights(old: Fingerprint, new: Fingerprint) -> list[str]:
     """A line if weights differ although the settings ask for the same: an upgrade, or a file was replaced."""
     before, after = _by_node(old), _by_node(new)
     common = sorted(old.weights.keys() & new.weights.keys())
-    others = [name for name in common if before[name] == after[name] and old.weights[name] != new.weights[name]]
+    others = [name for name in common if before.get(name) == after.get(name) and old.weights[name] != new.weights[name]]
     if not others:
         return []
     return [
@@ -95,8 +95,9 @@ def advice_on_weights(old: Fingerprint, new: Fingerprint) -> list[str]:
 
 
 def _by_node(job: Fingerprint) -> dict[str, Any]:
-    """The settings of all that has weights, by the name of its node in the graph."""
-    return {"decide": job.settings["decider"], **{expert["name"]: expert for expert in job.settings["experts"]}}
+    """The settings of all that has weights, by its node in the graph; a teacher at work is no graph."""
+    experts = {expert["name"]: expert for expert in job.settings.get("experts", ())}
+    return {"decide": job.settings.get("decider"), **experts}
 
 
 def combined_digest(*parts: str) -> str:
