@@ -7,6 +7,7 @@ what an undisturbed one would have drawn.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -237,8 +238,15 @@ class Loop:
 
 
 def _readers(examples: Sequence[Example], inputs: Inputs) -> list[Numbers]:
-    """Of each different sequence that `examples` read, the places of those that read it, in their order."""
+    """Of each sequence, the places of those of `examples` that read it: several, if they teach different heads.
+
+    Examples of one head that read the same (lists of tags repeat) stay apart, so that it learns from them as
+    often as they occur.
+    """
     places: dict[Hashable, list[int]] = {}
+    times: Counter[Hashable] = Counter()
     for place, example in enumerate(examples):
-        places.setdefault(inputs.read_by(example), []).append(place)
+        read, head = inputs.read_by(example), example.source.head
+        places.setdefault((read, times[read, head]), []).append(place)
+        times[read, head] += 1
     return [np.array(one, np.int64) for one in places.values()]
