@@ -42,6 +42,8 @@ DECIDERS: dict[str, DeciderSettings] = {
     "weighted": VoterSettings(rule="weighted", weights={"tags": 2.5}),
     "mean": MeanSettings(review=Review(margin=0.2)),
 }
+
+
 @pytest.fixture(scope="module")
 def posters(posters: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The first of them: their pictures are looked at for each decider anew."""
