@@ -212,9 +212,10 @@ def load_configuration(path: Path, model: type[Configured]) -> Configured:
     """
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return model.model_validate(raw or {})
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ValueError(f"cannot read the configuration {path}: {error}") from error
+    try:
+        return model.model_validate(raw or {})
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
         from capitoline.configs.kinds import written_for

@@ -110,18 +110,20 @@ def _regress_head(head: OrdinalHead, name: str, terms: Terms, taught: Targets, s
         for step in track(range(len(head.shape.levels) - 1), f"n-grams: {name}"):
             reach = np.flatnonzero(own & (severities >= step) & (severities != UNKNOWN))
             shares = weights[reach] * terms.shares[reach]
-            steps.append(_regress(terms.matrix[reach], severities[reach] > step, shares, settings.looseness))
+            steps.append(_regress(terms.matrix[reach], severities[reach] > step, shares, settings))
     weight, bias = zip(*steps, strict=True)
     return Linear(np.stack(weight), np.array(bias, np.float32))
 
 
-def _regress(terms: csr_array, above: npt.NDArray[np.bool_], shares: Any, looseness: float) -> tuple[Array, float]:
+def _regress(
+    terms: csr_array, above: npt.NDArray[np.bool_], shares: Any, settings: WideSettings
+) -> tuple[Array, float]:
     """Weight (F,) and bias; nothing where all rows are on one side."""
     from sklearn.linear_model import LogisticRegression
 
     if len(np.unique(above)) < 2:
-        return np.zeros(terms.shape[1], np.float32), 0.0
-    model = LogisticRegression(C=looseness, max_iter=200).fit(terms, above, shares / shares.mean())
+        return np.zeros(1 << settings.bits, np.float32), 0.0
+    model = LogisticRegression(C=settings.looseness, max_iter=200).fit(terms, above, shares / shares.mean())
     return model.coef_[0].astype(np.float32), float(model.intercept_[0])
 
 
