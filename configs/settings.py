@@ -8,7 +8,7 @@ into numbers.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -256,23 +256,33 @@ class Settings(Strict):
         return self
 
 
+Read = TypeVar("Read", bound=Strict)
+
+
 def load_settings(path: Path | None) -> Settings:
     """Settings from a YAML file, or the defaults.
 
     Raises:
+        ValueError: as `read_yaml`.
+    """
+    return Settings() if path is None else read_yaml(path, Settings, "configuration")
+
+
+def read_yaml(path: Path, model: type[Read], name: str) -> Read:
+    """A YAML file as a `model`, which a message calls by `name`.
+
+    Raises:
         ValueError: the file cannot be read, is not YAML, or has unknown or unfit keys.
     """
-    if path is None:
-        return Settings()
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ValueError(f"cannot read the configuration {path}: {error}") from error
     try:
-        return Settings.model_validate(raw or {})
+        return model.model_validate(raw or {})
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
         from capitoline.configs.kinds import written_for
 
-        hint = written_for(raw, Settings)
-        raise ValueError(f"{path} is not a valid configuration:\n" + "\n".join(lines) + hint) from error
+        hint = written_for(raw, model)
+        raise ValueError(f"{path} is not a valid {name}:\n" + "\n".join(lines) + hint) from error

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, TypeVar
 
-import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from capitoline.configs.settings import Strict
+from capitoline.configs.settings import Strict, read_yaml
 
 Kind = Literal["text", "image", "video"]
 
@@ -208,17 +207,6 @@ def load_configuration(path: Path, model: type[Configured]) -> Configured:
     """A configuration of any kind, a `Training` or an `Evaluation`, from a YAML file.
 
     Raises:
-        ValueError: the file cannot be read, is not YAML, or has unknown or unfit keys.
+        ValueError: as `settings.read_yaml`.
     """
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"cannot read the configuration {path}: {error}") from error
-    try:
-        return model.model_validate(raw or {})
-    except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
-        from capitoline.configs.kinds import written_for
-
-        hint = written_for(raw, model)
-        raise ValueError(f"{path} is not a valid {model.__name__.lower()}:\n" + "\n".join(lines) + hint) from error
+    return read_yaml(path, model, model.__name__.lower())

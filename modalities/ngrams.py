@@ -101,8 +101,8 @@ class NGrams:
 
 def _spaced(letters: Bytes, owners: Numbers) -> tuple[Bytes, Numbers]:
     """The stream (S,) with one space before each word and one at the end; a space belongs to the word after it."""
-    shown = _CLASS[letters] != _NOTHING
     kind = _CLASS[letters]
+    shown = kind != _NOTHING
     before, owner_before = np.append(_NOTHING, kind[:-1]), np.append(-1, owners[:-1])
     begins = (kind == _SIGN) | (before != _LETTER) | (owners != owner_before)
     letters, owners, begins = letters[shown], owners[shown], begins[shown]
