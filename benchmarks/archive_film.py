@@ -18,7 +18,7 @@ from av.container import OutputContainer
 from harness import Row
 
 from capitoline.configs.settings import Settings
-from capitoline.modalities.decode import Decoder
+from capitoline.modalities.decoding.decode import Decoder
 from capitoline.modalities.schema import File, Item
 from capitoline.pipelines.assembly import decode_limits, sampling
 

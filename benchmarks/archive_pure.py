@@ -21,7 +21,7 @@ from typing import TypeVar
 from archive_jobs import CORES, DATA, POSTER_COLUMNS
 
 from capitoline.configs.settings import Settings
-from capitoline.modalities.decode import Decoder
+from capitoline.modalities.decoding.decode import Decoder
 from capitoline.modalities.schema import Item
 from capitoline.pipelines.assembly import decode_limits, sampling, scan_limits
 from capitoline.pipelines.experts import build_expert

@@ -20,9 +20,9 @@ from pathlib import Path
 import torch
 from harness import Row, machine, take_turns, write_rows
 
-from capitoline.modalities.ordinal import HeadShape
-from capitoline.modalities.sequence import pack
-from capitoline.modalities.trunk import TextRater
+from capitoline.modalities.networks.ordinal import HeadShape
+from capitoline.modalities.networks.sequence import pack
+from capitoline.modalities.networks.trunk import TextRater
 from capitoline.modalities.weights import find_weights
 from capitoline.pipelines.training.baselines.network import BATCH, BaselineNetwork
 from capitoline.pipelines.training.baselines.readers import PieceReader

@@ -29,8 +29,8 @@ from harness import Row, write_rows
 from PIL import Image
 
 from capitoline.configs.settings import Settings
-from capitoline.modalities import trunk
-from capitoline.modalities.normalise import Normalised
+from capitoline.modalities.language.normalise import Normalised
+from capitoline.modalities.networks import trunk
 from capitoline.modalities.schema import Evidence, File, Item
 from capitoline.pipelines.assembly import job_graph
 from capitoline.pipelines.lane import Lane

@@ -20,11 +20,11 @@ import numpy.typing as npt
 import yaml
 from sklearn.metrics import accuracy_score, cohen_kappa_score
 
-from capitoline.modalities.aggregation import AGGREGATIONS
-from capitoline.modalities.frames import spread
+from capitoline.modalities.networks.frames import spread
 from capitoline.modalities.schema import Decoded, Item
-from capitoline.modalities.tag_tables import Table, Tables, normalised
-from capitoline.modalities.threshold_fit import fit_table, fit_thresholds
+from capitoline.modalities.tagging.aggregation import AGGREGATIONS
+from capitoline.modalities.tagging.tag_tables import Table, Tables, normalised
+from capitoline.modalities.tagging.threshold_fit import fit_table, fit_thresholds
 from capitoline.modalities.thresholds import TagThresholds
 
 Explicit = npt.NDArray[np.float32]
@@ -83,7 +83,7 @@ reach 0.5 and under 1 % reach 0.8; alone it cannot give XXX. A covered body is n
 HEADER = """\
 # Each tag a value, each rating a threshold; the score is the sum of value × score of the tag.
 # `given`: tags that an item came with, score 1. `tagger`: tags that taggers gave its pictures.
-# `films`: tags of a film's frames, made one by a rule of modalities/aggregation.py.
+# `films`: tags of a film's frames, made one by a rule of modalities/tagging/aggregation.py.
 # Written by benchmarks/fit_thresholds.py, which says where each figure comes from; it may be
 # changed by hand.
 """

@@ -23,11 +23,11 @@ from harness import RESULTS
 from length_plot import write_plot
 
 from capitoline.configs.settings import ThresholdsExpert
-from capitoline.modalities.aggregation import AGGREGATIONS
-from capitoline.modalities.frames import nsfw_vectors, spread
-from capitoline.modalities.rater import SequenceRater
+from capitoline.modalities.networks.frames import nsfw_vectors, spread
+from capitoline.modalities.networks.rater import SequenceRater
 from capitoline.modalities.schema import Tag
-from capitoline.modalities.tag_tables import load_tables
+from capitoline.modalities.tagging.aggregation import AGGREGATIONS
+from capitoline.modalities.tagging.tag_tables import load_tables
 from capitoline.modalities.weights import find_weights
 from capitoline.pipelines.experts import table_path
 

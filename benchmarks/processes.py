@@ -14,7 +14,7 @@ import psutil
 SAMPLE = 0.5  # seconds between looks
 
 DRIVER = "driver"
-ROLES = {"ray::LaneActor": "actor", "capitoline.modalities.decoder_process": "decoder"}
+ROLES = {"ray::LaneActor": "actor", "capitoline.modalities.decoding.decoder_process": "decoder"}
 """What a process's command line holds → its role. The command itself is the driver; others have none."""
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from capitoline.modalities.decisions import NOT_RATED, Decisions
 from capitoline.modalities.feature_set import UNKNOWN, FeatureSet
-from capitoline.modalities.ordinal import decide
+from capitoline.modalities.networks.ordinal import decide
 
 Tensors = Mapping[str, npt.NDArray[np.float32]]
 

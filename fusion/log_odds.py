@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from capitoline.modalities.feature_set import ExpertFeatures, FeatureSet
-from capitoline.modalities.ordinal import probabilities_of
+from capitoline.modalities.networks.ordinal import probabilities_of
 
 Array = npt.NDArray[np.float64]
 

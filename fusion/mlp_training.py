@@ -20,8 +20,8 @@ from capitoline.fusion.mlp import Inputs, Mlp, inputs_of
 from capitoline.fusion.network import Batch, FusionNetwork
 from capitoline.fusion.options import Options
 from capitoline.modalities.feature_set import FeatureSet
-from capitoline.modalities.heads import fit_temperature
-from capitoline.modalities.losses import ordinal_loss
+from capitoline.modalities.networks.heads import fit_temperature
+from capitoline.modalities.networks.losses import ordinal_loss
 
 NEVER = -12.0
 """Log-odds of the steps that no row teaches, while training: certain, and without a gradient."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from capitoline.modalities.found_text import RateTexts, rate_found
 from capitoline.modalities.schema import Decoded, Evidence, Modality
 from capitoline.modalities.shielded import shielded
-from capitoline.modalities.transcriber import Transcriber
+from capitoline.modalities.speech.transcriber import Transcriber
 
 
 class Speech:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from capitoline.modalities.rated import rated
+from capitoline.modalities.networks.rated import rated
 from capitoline.modalities.schema import Evidence, Expert, Outcome, Span
 
 if TYPE_CHECKING:
-    from capitoline.modalities.rater import Ratings
+    from capitoline.modalities.networks.rater import Ratings
 
 RateTexts = Callable[[Sequence[str]], "Ratings"]
 """What a `TextRater` does."""

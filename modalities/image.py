@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from capitoline.modalities.rated import rated
+from capitoline.modalities.networks.rated import rated
 from capitoline.modalities.schema import Decoded, Evidence, Frame, Modality, Span
 from capitoline.modalities.shielded import shielded
 
 if TYPE_CHECKING:
-    from capitoline.modalities.encoder import ImageEncoder
-    from capitoline.modalities.rater import Ratings, SequenceRater
+    from capitoline.modalities.networks.rater import Ratings, SequenceRater
+    from capitoline.modalities.vision.encoder import ImageEncoder
 
 HEAD = "image"
 
@@ -72,8 +72,8 @@ def load_image(weights: str, encoder_file: str = "", name: str = "image") -> Ima
     Raises:
         ValueError: weights or encoder cannot be found, or do not fit each other.
     """
-    from capitoline.modalities.encoder import ImageEncoder
-    from capitoline.modalities.rater import SequenceRater
+    from capitoline.modalities.networks.rater import SequenceRater
+    from capitoline.modalities.vision.encoder import ImageEncoder
     from capitoline.modalities.weights import find_weights
 
     rater = SequenceRater(find_weights(weights), "image")

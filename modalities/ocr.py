@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from capitoline.modalities.found_text import FoundText, RateTexts, rate_found
-from capitoline.modalities.lettering import Reader
 from capitoline.modalities.schema import Decoded, Evidence, Frame, Modality, Outcome, Span
 from capitoline.modalities.shielded import shielded
+from capitoline.modalities.vision.lettering import Reader
 
 MOST_FRAMES = 8
 """Of an animation, that are read."""

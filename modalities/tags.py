@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from capitoline.modalities.rated import rated
+from capitoline.modalities.networks.rated import rated
 from capitoline.modalities.schema import Decoded, Evidence, Modality, Outcome, Tag
 from capitoline.modalities.shielded import shielded
 from capitoline.modalities.text import LEAST_KNOWN
 
 if TYPE_CHECKING:
-    from capitoline.modalities.trunk import TextRater
+    from capitoline.modalities.networks.trunk import TextRater
 
 ALONE, WITH_TEXT = "tags", "both"
 """Heads of the trunk."""

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from capitoline.modalities.normalise import normalise
-from capitoline.modalities.rated import rated
+from capitoline.modalities.language.normalise import normalise
+from capitoline.modalities.networks.rated import rated
 from capitoline.modalities.schema import Decoded, Evidence, Modality, Outcome, Tag
 from capitoline.modalities.shielded import shielded
 
 if TYPE_CHECKING:
-    from capitoline.modalities.rater import Ratings
-    from capitoline.modalities.trunk import TextRater
+    from capitoline.modalities.networks.rater import Ratings
+    from capitoline.modalities.networks.trunk import TextRater
 
 RATING = "text"
 """The head that rates."""

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from capitoline.modalities.aggregation import AGGREGATIONS, Scores, any_frame
 from capitoline.modalities.schema import Decoded, Evidence, Frame, Modality, Outcome, Span, Tag
 from capitoline.modalities.shielded import shielded
-from capitoline.modalities.tag_tables import Table, Tables, normalised
-from capitoline.modalities.tagger import Tagger
+from capitoline.modalities.tagging.aggregation import AGGREGATIONS, Scores, any_frame
+from capitoline.modalities.tagging.tag_tables import Table, Tables, normalised
+from capitoline.modalities.tagging.tagger import Tagger
 
 Aggregation = Callable[[Scores], Scores]
 """(F, N) → (N,), one of `aggregation.py`."""

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from capitoline.modalities.frames import nsfw_vectors, spread
-from capitoline.modalities.rated import rated
+from capitoline.modalities.networks.frames import nsfw_vectors, spread
+from capitoline.modalities.networks.rated import rated
 from capitoline.modalities.schema import Decoded, Evidence, Frame, Modality, Span, Tag
 from capitoline.modalities.shielded import shielded
 
 if TYPE_CHECKING:
-    from capitoline.modalities.rater import SequenceRater
-    from capitoline.modalities.tagger import OpenNsfw
+    from capitoline.modalities.networks.rater import SequenceRater
+    from capitoline.modalities.tagging.tagger import OpenNsfw
 
 HEAD = "video"
 
@@ -74,8 +74,8 @@ def load_video(weights: str, name: str = "video") -> Video:
     Raises:
         ValueError: the weights or the tagger cannot be found.
     """
-    from capitoline.modalities.rater import SequenceRater
-    from capitoline.modalities.tagger import OpenNsfw
+    from capitoline.modalities.networks.rater import SequenceRater
+    from capitoline.modalities.tagging.tagger import OpenNsfw
     from capitoline.modalities.weights import find_weights
 
     return Video(SequenceRater(find_weights(weights), "video"), OpenNsfw(), name)

@@ -9,8 +9,8 @@ from capitoline.configs.settings import DeciderSettings, Decoding, FusionSetting
 from capitoline.fusion.files import read_decider, refuse_other_weights
 from capitoline.fusion.mean import MeanProbability
 from capitoline.fusion.serving import Serving
-from capitoline.modalities.guard import GuardedDecoder
-from capitoline.modalities.limits import DecodeLimits, Sampling
+from capitoline.modalities.decoding.guard import GuardedDecoder
+from capitoline.modalities.decoding.limits import DecodeLimits, Sampling
 from capitoline.modalities.schema import Decider, Decoded, Evidence, Modality, RatingScale
 from capitoline.modalities.shielded import absent
 from capitoline.modalities.weights import find_weights, sha256

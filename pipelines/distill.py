@@ -22,8 +22,8 @@ from torch.optim import AdamW
 
 from capitoline.configs.distillation import FeatureDistillation
 from capitoline.configs.training import load_configuration
-from capitoline.modalities.sequence import Shape, network_metadata, pack
-from capitoline.modalities.vocabulary import BEGIN, Tokens, Vocabulary
+from capitoline.modalities.language.vocabulary import BEGIN, Tokens, Vocabulary
+from capitoline.modalities.networks.sequence import Shape, network_metadata, pack
 from capitoline.modalities.weights import write_weights
 from capitoline.pipelines.distillation.feature_card import write_card
 from capitoline.pipelines.distillation.passages import read_passages

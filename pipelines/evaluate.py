@@ -18,7 +18,7 @@ import numpy as np
 
 from capitoline.configs.evaluation import Evaluation, Task
 from capitoline.configs.training import Source, load_configuration
-from capitoline.modalities.ordinal import HeadShape, decide
+from capitoline.modalities.networks.ordinal import HeadShape, decide
 from capitoline.modalities.weights import find_weights
 from capitoline.pipelines.evaluation.axes import Judged, measure_axes
 from capitoline.pipelines.evaluation.calibration import reliability

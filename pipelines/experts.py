@@ -62,24 +62,24 @@ def table_path(table: str) -> Path:
 
 
 def _text(chosen: Any) -> tuple[Expert, tuple[str, ...]]:
+    from capitoline.modalities.networks.trunk import load_text_rater
     from capitoline.modalities.text import Text
-    from capitoline.modalities.trunk import load_text_rater
 
     rater = load_text_rater(chosen.weights)
     return Text(rater, chosen.harms, chosen.name), rater.labels
 
 
 def _tags(chosen: Any) -> tuple[Expert, tuple[str, ...]]:
+    from capitoline.modalities.networks.trunk import load_text_rater
     from capitoline.modalities.tags import Tags
-    from capitoline.modalities.trunk import load_text_rater
 
     rater = load_text_rater(chosen.weights)
     return Tags(rater, chosen.with_text, chosen.name), rater.labels
 
 
 def _thresholds(chosen: Any) -> tuple[Expert, tuple[str, ...]]:
-    from capitoline.modalities.tag_tables import load_tables
-    from capitoline.modalities.tagger import TAGGERS
+    from capitoline.modalities.tagging.tag_tables import load_tables
+    from capitoline.modalities.tagging.tagger import TAGGERS
     from capitoline.modalities.thresholds import TagThresholds
 
     tables = load_tables(table_path(chosen.table))
@@ -95,9 +95,9 @@ def _image(chosen: Any) -> tuple[Expert, tuple[str, ...]]:
 
 
 def _ocr(chosen: Any) -> tuple[Expert, tuple[str, ...]]:
-    from capitoline.modalities.lettering import Reader
+    from capitoline.modalities.networks.trunk import load_text_rater
     from capitoline.modalities.ocr import PictureText
-    from capitoline.modalities.trunk import load_text_rater
+    from capitoline.modalities.vision.lettering import Reader
 
     rater = load_text_rater(chosen.weights)
     return PictureText(Reader(), rater, chosen.minimum_words, chosen.name), rater.labels
@@ -105,9 +105,9 @@ def _ocr(chosen: Any) -> tuple[Expert, tuple[str, ...]]:
 
 def _audio(chosen: Any) -> tuple[Expert, tuple[str, ...]]:
     from capitoline.modalities.audio import Speech
-    from capitoline.modalities.transcriber import Transcriber
-    from capitoline.modalities.trunk import load_text_rater
-    from capitoline.modalities.whisper_engines import load_engine
+    from capitoline.modalities.networks.trunk import load_text_rater
+    from capitoline.modalities.speech.transcriber import Transcriber
+    from capitoline.modalities.speech.whisper_engines import load_engine
 
     rater = load_text_rater(chosen.weights)
     transcriber = Transcriber(load_engine(chosen.engine, chosen.whisper))

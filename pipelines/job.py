@@ -133,7 +133,7 @@ class Job:
         """Raises ValueError if files that were rated in an earlier run have another content by now."""
         if not self._store.committed():
             return
-        from capitoline.modalities.decode import Decoder
+        from capitoline.modalities.decoding.decode import Decoder
 
         out, settings = self._request.out, self._settings
         reader = Decoder(decode_limits(settings.limits), sampling(settings.decoding))

@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 
 from capitoline.configs.training import Training, load_configuration
-from capitoline.modalities.sequence import RatingNetwork
+from capitoline.modalities.networks.sequence import RatingNetwork
 from capitoline.pipelines.training.corpus import Rows, head_shapes_of, read_rows, targets
 from capitoline.pipelines.training.folded import WHOLE, fold_folder, without_fold, write_folds
 from capitoline.pipelines.training.inputs import INPUTS, Inputs

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from capitoline.modalities.decisions import NOT_RATED, Decisions
-from capitoline.modalities.ordinal import decide
+from capitoline.modalities.networks.ordinal import decide
 from capitoline.pipelines.ablation.grid import Candidate
 from capitoline.pipelines.ablation.robustness import CLEAN, Condition
 from capitoline.pipelines.evaluation.calibration import calibration_error

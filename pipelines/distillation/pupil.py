@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from capitoline.modalities.language.vocabulary import BYTES, Tokens, Vocabulary
+from capitoline.modalities.networks.sequence import RatingNetwork, Shape
 from capitoline.modalities.rwkv.tokenizer import WorldTokenizer
-from capitoline.modalities.sequence import RatingNetwork, Shape
-from capitoline.modalities.vocabulary import BYTES, Tokens, Vocabulary
 
 EMBEDDING_SCALE = 0.1
 """Largest component of a token's first vector: far above AdamW's steps, so that training refines and does not erase."""

@@ -59,7 +59,7 @@ def disk() -> list[Check]:
 
 def cache() -> list[Check]:
     """Where the exported encoder is kept. Without a folder to write to, no picture is rated."""
-    from capitoline.modalities.encoder import cache_folder
+    from capitoline.modalities.vision.encoder import cache_folder
 
     try:
         return [Check("cache folder", State.OK, f"{cache_folder()}, writable")]

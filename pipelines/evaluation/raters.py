@@ -9,10 +9,10 @@ from typing import Protocol
 import numpy as np
 
 from capitoline.configs.training import Kind
-from capitoline.modalities.frames import CHANNELS, SEEN_HERE, frame_vectors, spread
-from capitoline.modalities.ordinal import HeadShape
-from capitoline.modalities.rater import Ratings, SequenceRater
-from capitoline.modalities.trunk import TextRater
+from capitoline.modalities.networks.frames import CHANNELS, SEEN_HERE, frame_vectors, spread
+from capitoline.modalities.networks.ordinal import HeadShape
+from capitoline.modalities.networks.rater import Ratings, SequenceRater
+from capitoline.modalities.networks.trunk import TextRater
 from capitoline.modalities.weights import read_metadata
 from capitoline.pipelines.training.baselines.tfidf import TfidfExamples
 from capitoline.pipelines.training.dataset import Example
@@ -48,7 +48,7 @@ class ImageExamples:
     """Pictures out of their archives, through the encoder that the weights name."""
 
     def __init__(self, path: Path, data: Path) -> None:
-        from capitoline.modalities.encoder import ImageEncoder
+        from capitoline.modalities.vision.encoder import ImageEncoder
 
         self._rater, self._data = SequenceRater(path, "image"), data
         self._encoder = ImageEncoder(self._rater.metadata["encoder"])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from capitoline.configs.evaluation import Task
 from capitoline.configs.training import Source
-from capitoline.modalities.ordinal import HeadShape
+from capitoline.modalities.networks.ordinal import HeadShape
 from capitoline.pipelines.training.dataset import Division, Example, read_examples
 from capitoline.pipelines.training.texts import example_text
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from capitoline.configs.settings import Settings, VoterSettings
-from capitoline.modalities.decode import Decoder
+from capitoline.modalities.decoding.decode import Decoder
 from capitoline.modalities.schema import Evidence, Item, Outcome, RatingScale
 from capitoline.pipelines.assembly import decode_limits, job_graph, sampling, scan_limits
 from capitoline.pipelines.batches import micro_batches

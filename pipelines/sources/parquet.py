@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import BinaryIO, cast
 
-from capitoline.modalities.confined import ending, environment
+from capitoline.modalities.decoding.confined import ending, environment
 from capitoline.pipelines.sources.limits import BrokenArchiveError, ScanLimits
 
 ROW, PROBLEM = "row", "problem"

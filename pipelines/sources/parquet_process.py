@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from capitoline.modalities.confined import confine, limited
+from capitoline.modalities.decoding.confined import confine, limited
 from capitoline.pipelines.sources.limits import ScanLimits, check_unpacked
 from capitoline.pipelines.sources.location import open_binary
 from capitoline.pipelines.sources.parquet import PROBLEM, ROW

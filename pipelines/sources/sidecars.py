@@ -13,10 +13,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from capitoline.modalities.kinds import Kind, kind_of
-from capitoline.modalities.limits import UndecodableError
-from capitoline.modalities.plaintext import decode_text, unicode_encoding
-from capitoline.modalities.reading import read_file
+from capitoline.modalities.decoding.kinds import Kind, kind_of
+from capitoline.modalities.decoding.limits import UndecodableError
+from capitoline.modalities.decoding.plaintext import decode_text, unicode_encoding
+from capitoline.modalities.decoding.reading import read_file
 from capitoline.modalities.schema import File
 from capitoline.pipelines.sources.names import printable, unicode
 

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from capitoline.configs.training import HeadSettings, Training
-from capitoline.modalities.heads import class_weights
-from capitoline.modalities.losses import UNKNOWN
-from capitoline.modalities.ordinal import ONE_AXIS, HeadShape
+from capitoline.modalities.networks.heads import class_weights
+from capitoline.modalities.networks.losses import UNKNOWN
+from capitoline.modalities.networks.ordinal import ONE_AXIS, HeadShape
 from capitoline.pipelines.training.dataset import Division, Example, read_examples, targets_of
 
 

@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from capitoline.configs.training import Source
-from capitoline.modalities.losses import UNKNOWN
-from capitoline.modalities.ordinal import HeadShape
+from capitoline.modalities.networks.losses import UNKNOWN
+from capitoline.modalities.networks.ordinal import HeadShape
 from capitoline.pipelines.training.folds import place_of
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from capitoline.configs.training import Training
-from capitoline.modalities.frames import CHANNELS, frame_vectors, spread
+from capitoline.modalities.networks.frames import CHANNELS, frame_vectors, spread
 from capitoline.pipelines.training.dataset import Example
 
 Array = npt.NDArray[Any]

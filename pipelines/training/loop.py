@@ -19,8 +19,8 @@ from rich.progress import Progress
 from torch import Tensor
 
 from capitoline.configs.training import HeadSettings, Training
-from capitoline.modalities.losses import penalties
-from capitoline.modalities.sequence import RatingNetwork, pack, pool
+from capitoline.modalities.networks.losses import penalties
+from capitoline.modalities.networks.sequence import RatingNetwork, pack, pool
 from capitoline.pipelines.training.averaging import with_another
 from capitoline.pipelines.training.corpus import Rows, Targets
 from capitoline.pipelines.training.dataset import Example

@@ -16,7 +16,7 @@ from capitoline.configs.training import Training
 from capitoline.pipelines.training.dataset import Example
 
 if TYPE_CHECKING:
-    from capitoline.modalities.encoder import ImageEncoder
+    from capitoline.modalities.vision.encoder import ImageEncoder
 
 Array = npt.NDArray[Any]
 
@@ -32,7 +32,7 @@ class ImageInputs:
     def __init__(
         self, examples: Sequence[Example], settings: Training, data: Path, kept: Sequence[int] | None = None
     ) -> None:
-        from capitoline.modalities.encoder import ImageEncoder
+        from capitoline.modalities.vision.encoder import ImageEncoder
 
         self._encoder = ImageEncoder()
         self.vector = self._encoder.width

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from capitoline.modalities.heads import fit_temperature
-from capitoline.modalities.losses import LINKS, UNKNOWN, ordinal_loss
-from capitoline.modalities.ordinal import decide
-from capitoline.modalities.sequence import RatingNetwork, pack
+from capitoline.modalities.networks.heads import fit_temperature
+from capitoline.modalities.networks.losses import LINKS, UNKNOWN, ordinal_loss
+from capitoline.modalities.networks.ordinal import decide
+from capitoline.modalities.networks.sequence import RatingNetwork, pack
 from capitoline.pipelines.evaluation.calibration import calibration_error
 from capitoline.pipelines.evaluation.metrics import confusion, macro_f1
 from capitoline.pipelines.training.corpus import by_head

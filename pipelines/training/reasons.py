@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from capitoline.modalities.vocabulary import BEGIN, Tokens
+from capitoline.modalities.language.vocabulary import BEGIN, Tokens
 
 _NONE = np.empty(0, np.int64)
 

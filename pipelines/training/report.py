@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from capitoline.configs.training import Training
-from capitoline.modalities.losses import UNKNOWN
-from capitoline.modalities.ordinal import HeadShape
-from capitoline.modalities.rater import Ratings, SequenceRater
+from capitoline.modalities.networks.losses import UNKNOWN
+from capitoline.modalities.networks.ordinal import HeadShape
+from capitoline.modalities.networks.rater import Ratings, SequenceRater
 from capitoline.pipelines.evaluation.metrics import Figures, measure
 from capitoline.pipelines.training.dataset import Example, targets_of
 from capitoline.pipelines.training.inputs import Inputs

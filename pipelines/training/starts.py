@@ -11,11 +11,11 @@ import numpy.typing as npt
 from torch import Tensor
 
 from capitoline.configs.training import Training
+from capitoline.modalities.language.vocabulary import BEGIN, BYTES
+from capitoline.modalities.networks.sequence import RatingNetwork, Shape
 from capitoline.modalities.rwkv.checkpoint import read_tensors, size_of
 from capitoline.modalities.rwkv.size import Size
 from capitoline.modalities.rwkv.tokenizer import VOCABULARY
-from capitoline.modalities.sequence import RatingNetwork, Shape
-from capitoline.modalities.vocabulary import BEGIN, BYTES
 from capitoline.modalities.weights import METADATA_KEY, find_weights, read_weights
 
 EMBEDDING = "body.emb.weight"

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from capitoline.configs.training import Training
+from capitoline.modalities.language.vocabulary import BEGIN, BYTES, Tokens, Vocabulary
+from capitoline.modalities.networks.trunk import windows
 from capitoline.modalities.tags import tag_names, tags_text
-from capitoline.modalities.trunk import windows
-from capitoline.modalities.vocabulary import BEGIN, BYTES, Tokens, Vocabulary
 from capitoline.pipelines.training.dataset import Division, Example
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from capitoline.configs.training import Training
+from capitoline.modalities.networks.sequence import RatingNetwork
 from capitoline.modalities.rwkv.lora import adapt, merge
-from capitoline.modalities.sequence import RatingNetwork
 from capitoline.pipelines.training.reasons import ReasonHead
 
 REASONS = "reasons"

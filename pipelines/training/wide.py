@@ -1,4 +1,4 @@
-"""The linear half of a text network in training: `modalities.wide` asked about examples."""
+"""The linear half of a text network in training: `modalities.language.wide` asked about examples."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from capitoline.modalities.wide import HEADS, IDF, Wide
+from capitoline.modalities.language.wide import HEADS, IDF, Wide
 from capitoline.pipelines.training.dataset import Example
 from capitoline.pipelines.training.inputs import Inputs
 

@@ -20,12 +20,12 @@ from rich.progress import track
 from torch import Tensor
 
 from capitoline.configs.training import WideSettings
-from capitoline.modalities.heads import OrdinalHead
-from capitoline.modalities.losses import UNKNOWN, ordinal_loss
-from capitoline.modalities.ngrams import Counts, NGrams
-from capitoline.modalities.sequence import RatingNetwork
-from capitoline.modalities.vocabulary import Tokens, Vocabulary
-from capitoline.modalities.wide import inverse_frequencies, tfidf
+from capitoline.modalities.language.ngrams import Counts, NGrams
+from capitoline.modalities.language.vocabulary import Tokens, Vocabulary
+from capitoline.modalities.language.wide import inverse_frequencies, tfidf
+from capitoline.modalities.networks.heads import OrdinalHead
+from capitoline.modalities.networks.losses import UNKNOWN, ordinal_loss
+from capitoline.modalities.networks.sequence import RatingNetwork
 from capitoline.pipelines.training.corpus import Rows, Targets, by_head
 from capitoline.pipelines.training.dataset import Example, targets_of
 from capitoline.pipelines.training.inputs import Inputs

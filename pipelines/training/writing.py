@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from capitoline.configs.training import Training
-from capitoline.modalities.sequence import RatingNetwork, network_metadata
+from capitoline.modalities.networks.sequence import RatingNetwork, network_metadata
 from capitoline.modalities.weights import SCALE, quantised, write_weights
 from capitoline.pipelines.training.card import write_card
 from capitoline.pipelines.training.corpus import Rows

@@ -14,8 +14,8 @@ import numpy.typing as npt
 from capitoline.configs.settings import Settings, TextExpert
 from capitoline.configs.training import Source
 from capitoline.modalities.feature_set import ExpertFeatures, FeatureSet
-from capitoline.modalities.frames import CHANNELS, frame_vectors
-from capitoline.modalities.rater import SequenceRater
+from capitoline.modalities.networks.frames import CHANNELS, frame_vectors
+from capitoline.modalities.networks.rater import SequenceRater
 from capitoline.modalities.schema import Decoded, Item
 from capitoline.modalities.weights import find_weights
 from capitoline.pipelines.experts import build_expert

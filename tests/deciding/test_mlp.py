@@ -19,7 +19,7 @@ from capitoline.fusion.mlp import Mlp, inputs_of, more_severe
 from capitoline.fusion.network import FusionNetwork
 from capitoline.fusion.options import MlpOptions, Options
 from capitoline.modalities.feature_set import FeatureSet
-from capitoline.modalities.ordinal import decide
+from capitoline.modalities.networks.ordinal import decide
 from tests.deciding.arrays import expert, feature_set
 
 OPTIONS = Options(down_cost=1.2, mlp=MlpOptions(members=2, epochs=6, samples=64))

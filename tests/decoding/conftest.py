@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from capitoline.configs.settings import Settings
-from capitoline.modalities.decode import Decoder
-from capitoline.modalities.limits import DecodeLimits, Sampling
+from capitoline.modalities.decoding.decode import Decoder
+from capitoline.modalities.decoding.limits import DecodeLimits, Sampling
 from capitoline.modalities.schema import Decoded, File, Item
 
 Decode = Callable[..., Decoded]

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from capitoline.modalities.decode import Decoder
-from capitoline.modalities.limits import DecodeLimits, Sampling
+from capitoline.modalities.decoding.decode import Decoder
+from capitoline.modalities.decoding.limits import DecodeLimits, Sampling
 from capitoline.modalities.schema import Decoded, File, Item, Modality, Outcome, Storage
 from tests.decoding.conftest import Decode, written
 from tests.decoding.making import film, saved, scenery, shades, tone

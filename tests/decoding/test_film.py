@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from av.stream import Disposition
 
-from capitoline.modalities import filmstrip
-from capitoline.modalities.film import Film, FilmLimits, read_film
-from capitoline.modalities.limits import UndecodableError
+from capitoline.modalities.decoding import filmstrip
+from capitoline.modalities.decoding.film import Film, FilmLimits, read_film
+from capitoline.modalities.decoding.limits import UndecodableError
 from capitoline.modalities.schema import Modality
 from tests.decoding.making import film, saved, scenery, shades, tone
 

@@ -17,11 +17,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from capitoline.modalities.decode import Decoder
-from capitoline.modalities.guard import GuardedDecoder
-from capitoline.modalities.limits import DecodeLimits, Sampling
+from capitoline.modalities.decoding.decode import Decoder
+from capitoline.modalities.decoding.guard import GuardedDecoder
+from capitoline.modalities.decoding.limits import DecodeLimits, Sampling
+from capitoline.modalities.decoding.wire import (
+    MAXIMUM_HEADER,
+    dump_decoded,
+    dump_items,
+    dump_limits,
+    load_decoded,
+    load_items,
+)
 from capitoline.modalities.schema import Decoded, Item, Outcome
-from capitoline.modalities.wire import MAXIMUM_HEADER, dump_decoded, dump_items, dump_limits, load_decoded, load_items
 from tests.decoding.conftest import on_disk, written
 from tests.decoding.making import film, many_scans, saved, scenery, shades, tone
 from tests.decoding.test_decode import assert_accounted, corrupt_items
@@ -171,7 +178,7 @@ def test_a_decoder_whose_guard_is_gone_is_ended_by_the_kernel(
 ) -> None:
     endless = Item("endless", files=(written(tmp_path / "endless.jpg", many_scans(1_000)),))
     lines = dump_limits(replace(limits, item_seconds=1.0), sampling) + dump_items([endless])
-    command = [sys.executable, "-m", "capitoline.modalities.decoder_process"]
+    command = [sys.executable, "-m", "capitoline.modalities.decoding.decoder_process"]
     ran = subprocess.run(command, input=lines, stdout=subprocess.DEVNULL, timeout=60, check=False)
     assert -ran.returncode in (signal.SIGXCPU, signal.SIGALRM), "whichever comes first on a busy machine"
 
@@ -217,8 +224,8 @@ def test_closing_leaves_no_process_behind(limits: DecodeLimits, sampling: Sampli
 def test_the_decoder_ends_with_its_parent(small: Item, limits: DecodeLimits, sampling: Sampling) -> None:
     program = (
         "import os, sys\n"
-        "from capitoline.modalities.guard import GuardedDecoder\n"
-        "from capitoline.modalities.wire import load_items, load_limits\n"
+        "from capitoline.modalities.decoding.guard import GuardedDecoder\n"
+        "from capitoline.modalities.decoding.wire import load_items, load_limits\n"
         "guard = GuardedDecoder(*load_limits(sys.stdin.buffer.readline()))\n"
         "guard(load_items(sys.stdin.buffer.readline())[0])\n"
         "print(guard._process.pid, flush=True)\n"
@@ -242,9 +249,9 @@ def test_a_decoder_that_cannot_start_is_the_machines_fault_and_no_items(
 
 def test_neither_side_of_the_guard_needs_torch_and_the_near_side_no_decoder() -> None:
     program = (
-        "import sys, capitoline.modalities.guard\n"
+        "import sys, capitoline.modalities.decoding.guard\n"
         "assert not {'torch', 'av', 'PIL'} & sys.modules.keys()\n"
-        "import capitoline.modalities.decoder_process\n"
+        "import capitoline.modalities.decoding.decoder_process\n"
         "assert not {'torch', 'av', 'ray'} & sys.modules.keys()\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from capitoline.modalities.kinds import Kind, kind_of
-from capitoline.modalities.limits import UndecodableError
-from capitoline.modalities.plaintext import decode_text
+from capitoline.modalities.decoding.kinds import Kind, kind_of
+from capitoline.modalities.decoding.limits import UndecodableError
+from capitoline.modalities.decoding.plaintext import decode_text
 from capitoline.modalities.schema import Outcome
 from tests.decoding.conftest import Decode
 from tests.decoding.making import film, saved, scenery, shades, tone

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from capitoline.modalities.limits import UndecodableError
-from capitoline.modalities.picture import Picture, read_picture
+from capitoline.modalities.decoding.limits import UndecodableError
+from capitoline.modalities.decoding.picture import Picture, read_picture
 from tests.decoding.making import saved, scenery
 
 PIXELS = 64_000_000

@@ -11,8 +11,8 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from capitoline.modalities.limits import UndecodableError
-from capitoline.modalities.reading import read_file
+from capitoline.modalities.decoding.limits import UndecodableError
+from capitoline.modalities.decoding.reading import read_file
 from capitoline.modalities.schema import File, Outcome, Storage
 from tests.decoding.conftest import on_disk, written
 

@@ -12,8 +12,8 @@ import torch
 import yaml
 
 from capitoline.configs.distillation import Texts
-from capitoline.modalities.sequence import RatingNetwork, Shape
-from capitoline.modalities.vocabulary import BYTES, Vocabulary
+from capitoline.modalities.language.vocabulary import BYTES, Vocabulary
+from capitoline.modalities.networks.sequence import RatingNetwork, Shape
 from capitoline.modalities.weights import read_metadata, read_weights, sha256
 from capitoline.pipelines import distill
 from capitoline.pipelines.distill import distil_features

@@ -21,7 +21,7 @@ OF_ITS_OWN = {Setting.PROCESS, Setting.LOCAL}
 """Here all processes of a job are its driver's descendants; elsewhere they are the cluster's."""
 TITLES = {
     Victim.ACTOR: "Actor",  # Ray calls its workers ray::LaneActor, ray::NodeActor.run …
-    Victim.DECODER: "capitoline.modalities.decoder_process",
+    Victim.DECODER: "capitoline.modalities.decoding.decoder_process",
     Victim.GCS: "gcs_server",
 }
 

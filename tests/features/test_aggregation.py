@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from capitoline.configs.settings import ThresholdsExpert
-from capitoline.modalities.aggregation import AGGREGATIONS
 from capitoline.modalities.schema import Tag
-from capitoline.modalities.tag_tables import load_tables
-from capitoline.modalities.threshold_fit import fit_thresholds
+from capitoline.modalities.tagging.aggregation import AGGREGATIONS
+from capitoline.modalities.tagging.tag_tables import load_tables
+from capitoline.modalities.tagging.threshold_fit import fit_thresholds
 from capitoline.pipelines.experts import table_path
 
 RULES = sorted(AGGREGATIONS)

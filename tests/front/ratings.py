@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from capitoline.modalities.rater import Ratings
+from capitoline.modalities.networks.rater import Ratings
 
 
 class CountingRater:

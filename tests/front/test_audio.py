@@ -13,10 +13,10 @@ import pytest
 
 from capitoline.modalities.audio import Speech
 from capitoline.modalities.schema import SAMPLE_RATE, Decoded, Failure, Item, Modality, Outcome
-from capitoline.modalities.transcriber import Segment, Transcriber
-from capitoline.modalities.voice import Stretch, find_voice, time_in_sound
+from capitoline.modalities.speech.transcriber import Segment, Transcriber
+from capitoline.modalities.speech.voice import Stretch, find_voice, time_in_sound
+from capitoline.modalities.speech.whisper_engines import FasterWhisper, OpenAiWhisper
 from capitoline.modalities.wheels import WHISPER_TINY_EN, require_wheel
-from capitoline.modalities.whisper_engines import FasterWhisper, OpenAiWhisper
 from tests.front.published_whisper import write_published
 from tests.front.ratings import CountingRater
 from tests.front.sounds import read_sound

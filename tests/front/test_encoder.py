@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from capitoline.modalities.encoder import DEFAULT_ENCODER, ImageEncoder, find_weights_file, squared
-from capitoline.modalities.encoder_export import build_encoder, fit_weights
+from capitoline.modalities.vision.encoder import DEFAULT_ENCODER, ImageEncoder, find_weights_file, squared
+from capitoline.modalities.vision.encoder_export import build_encoder, fit_weights
 from tests.front.pictures import noise
 
 
@@ -58,7 +58,7 @@ def test_what_stands_at_the_edge_of_a_wide_picture_is_seen(encoder: ImageEncoder
 
 def test_the_cached_encoder_opens_without_torch(encoder: ImageEncoder) -> None:
     program = (
-        "import sys; from capitoline.modalities.encoder import ImageEncoder; "
+        "import sys; from capitoline.modalities.vision.encoder import ImageEncoder; "
         f"assert ImageEncoder().digest == '{encoder.digest}'; print('torch' in sys.modules)"
     )
     output = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
@@ -67,7 +67,7 @@ def test_the_cached_encoder_opens_without_torch(encoder: ImageEncoder) -> None:
 
 @pytest.mark.slow
 def test_processes_that_export_at_once_leave_one_whole_file(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "from capitoline.modalities.encoder import ImageEncoder; ImageEncoder()"]
+    command = [sys.executable, "-c", "from capitoline.modalities.vision.encoder import ImageEncoder; ImageEncoder()"]
     environment = os.environ | {"CAPITOLINE_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1"}
     processes = [subprocess.Popen(command, env=environment) for _ in range(2)]
     assert [process.wait(timeout=300) for process in processes] == [0, 0]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from capitoline.modalities.lettering import LONGER_SIDE, Reader, in_order, padded
+from capitoline.modalities.vision.lettering import LONGER_SIDE, Reader, in_order, padded
 
 Picture = npt.NDArray[np.uint8]
 

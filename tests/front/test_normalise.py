@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capitoline.modalities.normalise import INVISIBLE, LOOK_ALIKES, MARKS, Normalised, normalise
-from capitoline.modalities.respelling import FIGURES, GAPS, is_word, split
+from capitoline.modalities.language.normalise import INVISIBLE, LOOK_ALIKES, MARKS, Normalised, normalise
+from capitoline.modalities.language.respelling import FIGURES, GAPS, is_word, split
+from capitoline.modalities.networks.trunk import TextRater, load_text_rater
 from capitoline.modalities.schema import Decoded, Item, Outcome
 from capitoline.modalities.text import LEAST_KNOWN, Text
-from capitoline.modalities.trunk import TextRater, load_text_rater
 
 CLEAN = (
     "Two sisters, 9 and 11, find a map in the 1980s; at 5pm the U.S. Navy's B-52 lands. I am a.k.a. Se-an, 3rd @user!"
@@ -162,7 +162,7 @@ def rater() -> TextRater:
 def test_unchanged_texts_are_rated_to_the_bit_as_the_network_rates_them(rater: TextRater, data: Path) -> None:
     texts = [text for text in _texts(data, "streaming_titles", 64) if normalise(text).readings == (text,)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("capitoline.modalities.trunk.normalise", _as_written)
+        patch.setattr("capitoline.modalities.networks.trunk.normalise", _as_written)
         expected = rater(texts).probabilities
     assert np.array_equal(rater(texts).probabilities, expected)
 
@@ -191,7 +191,7 @@ def test_a_disguised_text_is_rated_with_a_reservation_and_a_clean_one_without(ra
 def test_a_guess_never_makes_a_text_milder(rater: TextRater) -> None:
     texts = ["Se7en: a killer and $ex", "p0rn for f.u.n.", "BL4H"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("capitoline.modalities.trunk.normalise", _as_written)
+        patch.setattr("capitoline.modalities.networks.trunk.normalise", _as_written)
         written = rater(texts).expected
     assert (rater(texts).expected >= written - 1e-5).all()
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from capitoline.modalities.lettering import Reader
 from capitoline.modalities.ocr import PictureText, distinct
 from capitoline.modalities.schema import Decoded, Failure, Frame, Item, Modality, Outcome
+from capitoline.modalities.vision.lettering import Reader
 from tests.front.pictures import noise
 from tests.front.ratings import CountingRater
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from capitoline.modalities.tagger import TAGGERS, OpenNsfw, Picture, Tagger
+from capitoline.modalities.tagging.tagger import TAGGERS, OpenNsfw, Picture, Tagger
 from capitoline.modalities.wheels import WheelWeights, require_wheel
 from tests.front.pictures import noise
 

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pytest
 
 from capitoline.modalities.schema import Decoded, Failure, Frame, Item, Modality, Outcome
-from capitoline.modalities.tag_tables import Table, Tables, load_tables
-from capitoline.modalities.tagger import Picture
-from capitoline.modalities.threshold_fit import fit_table
+from capitoline.modalities.tagging.tag_tables import Table, Tables, load_tables
+from capitoline.modalities.tagging.tagger import Picture
+from capitoline.modalities.tagging.threshold_fit import fit_table
 from capitoline.modalities.thresholds import TagThresholds
 
 SHIPPED = Path(__file__).parents[2] / "configs" / "tags.yaml"

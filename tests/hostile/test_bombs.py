@@ -16,8 +16,8 @@ import pytest
 import zstandard
 
 from capitoline.configs.settings import Limits, Settings, TextExpert
-from capitoline.modalities.guard import GuardedDecoder
-from capitoline.modalities.limits import DecodeLimits, Sampling
+from capitoline.modalities.decoding.guard import GuardedDecoder
+from capitoline.modalities.decoding.limits import DecodeLimits, Sampling
 from capitoline.modalities.schema import UNRATED, Decoded, Item
 from capitoline.pipelines import rate
 from capitoline.pipelines.sources.limits import ScanLimits

@@ -20,9 +20,9 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 
-from capitoline.modalities.decode import Decoder
-from capitoline.modalities.guard import GuardedDecoder
-from capitoline.modalities.limits import DecodeLimits, Sampling
+from capitoline.modalities.decoding.decode import Decoder
+from capitoline.modalities.decoding.guard import GuardedDecoder
+from capitoline.modalities.decoding.limits import DecodeLimits, Sampling
 from capitoline.modalities.schema import UNRATED, Decoded, File, Item, Outcome
 from capitoline.pipelines.store import read_evidence, read_ratings
 from tests.decoding.test_guard import process_of

@@ -15,12 +15,12 @@ import torch
 import yaml
 
 from capitoline.configs.settings import load_settings
-from capitoline.modalities.encoder_export import read_weights
 from capitoline.modalities.rwkv.checkpoint import read_tensors
 from capitoline.modalities.rwkv.size import Size
 from capitoline.modalities.rwkv.streaming import restore
+from capitoline.modalities.speech.whisper_engines import OpenAiWhisper
+from capitoline.modalities.vision.encoder_export import read_weights
 from capitoline.modalities.weights import read_arrays, read_metadata
-from capitoline.modalities.whisper_engines import OpenAiWhisper
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("configs", "modalities", "voter", "fusion", "pipelines")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from capitoline.modalities.ordinal import decide
+from capitoline.modalities.networks.ordinal import decide
 from capitoline.modalities.weights import read_metadata
 from capitoline.pipelines.evaluation.metrics import confusion, macro_f1
 from capitoline.pipelines.train import train

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from capitoline.configs.training import HeadSettings, Training, load_configuration
-from capitoline.modalities.sequence import pack
+from capitoline.modalities.networks.sequence import pack
 from capitoline.modalities.weights import read_metadata
 from capitoline.pipelines.evaluate import evaluate
 from capitoline.pipelines.evaluation.raters import open_rater

@@ -9,7 +9,7 @@ import pytest
 
 from capitoline.configs.evaluation import Evaluation
 from capitoline.configs.training import Source, Training, load_configuration
-from capitoline.modalities.ordinal import HeadShape
+from capitoline.modalities.networks.ordinal import HeadShape
 from capitoline.pipelines.training.dataset import Division, read_examples
 
 LABELS = ("PG", "R", "X")

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from capitoline.configs.evaluation import Evaluation, Task
 from capitoline.configs.training import Source, load_configuration
-from capitoline.modalities.ordinal import HeadShape
+from capitoline.modalities.networks.ordinal import HeadShape
 from capitoline.pipelines.evaluate import evaluate, write_results
 from capitoline.pipelines.evaluation.raters import RATERS
 from capitoline.pipelines.evaluation.result import Result

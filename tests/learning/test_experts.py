@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from capitoline.modalities.image import load_image
+from capitoline.modalities.networks.trunk import load_text_rater
 from capitoline.modalities.schema import Decoded, Evidence, Expert, Failure, Frame, Item, Modality, Outcome
 from capitoline.modalities.tags import Tags, tag_names
 from capitoline.modalities.text import Text
-from capitoline.modalities.trunk import load_text_rater
 from capitoline.modalities.video import RESERVATION, load_video
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from capitoline.modalities.heads import OrdinalHead, class_weights, fit_temperature
-from capitoline.modalities.losses import LINKS, log_probabilities, ordinal_loss
-from capitoline.modalities.ordinal import LINK_OF, Head, HeadShape, decide, probabilities_of
+from capitoline.modalities.networks.heads import OrdinalHead, class_weights, fit_temperature
+from capitoline.modalities.networks.losses import LINKS, log_probabilities, ordinal_loss
+from capitoline.modalities.networks.ordinal import LINK_OF, Head, HeadShape, decide, probabilities_of
 
 FIVE = HeadShape(("PG", "PG13", "R", "X", "XXX"))
 HARMS = ("hate", "threat", "self-harm")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from capitoline.configs.training import Source
-from capitoline.modalities.frames import CHANNELS, SEEN_HERE, frame_vectors, nsfw_vectors, spread
+from capitoline.modalities.networks.frames import CHANNELS, SEEN_HERE, frame_vectors, nsfw_vectors, spread
 from capitoline.pipelines.training.dataset import Division, Example
 from capitoline.pipelines.training.films import hide_channels
 from capitoline.pipelines.training.pictures import mirrored

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from capitoline.modalities.losses import LINKS, SHARPNESS, ordinal_loss, penalties, soft_labels
-from capitoline.modalities.ordinal import LINK_OF
-from capitoline.modalities.ordinal import LINKS as PLAIN_LINKS
+from capitoline.modalities.networks.losses import LINKS, SHARPNESS, ordinal_loss, penalties, soft_labels
+from capitoline.modalities.networks.ordinal import LINK_OF
+from capitoline.modalities.networks.ordinal import LINKS as PLAIN_LINKS
 
 LEVELS = 5
 AXES = 3

@@ -9,9 +9,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from capitoline.modalities.ngrams import SIZES, Counts, NGrams
-from capitoline.modalities.vocabulary import Vocabulary
-from capitoline.modalities.wide import inverse_frequencies, tfidf
+from capitoline.modalities.language.ngrams import SIZES, Counts, NGrams
+from capitoline.modalities.language.vocabulary import Vocabulary
+from capitoline.modalities.language.wide import inverse_frequencies, tfidf
 
 BITS = 24
 """So many buckets that the few n-grams of these texts do not meet by chance."""

@@ -12,12 +12,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from capitoline.modalities.losses import log_probabilities
-from capitoline.modalities.rater import ELEMENTS_A_RUN, SequenceRater
-from capitoline.modalities.sequence import build_network, pack
-from capitoline.modalities.vocabulary import Vocabulary
+from capitoline.modalities.language.vocabulary import Vocabulary
+from capitoline.modalities.language.wide import HEADS, IDF, Wide
+from capitoline.modalities.networks.losses import log_probabilities
+from capitoline.modalities.networks.rater import ELEMENTS_A_RUN, SequenceRater
+from capitoline.modalities.networks.sequence import build_network, pack
 from capitoline.modalities.weights import find_weights, read_metadata, read_weights, write_weights
-from capitoline.modalities.wide import HEADS, IDF, Wide
 
 SHIPPED = [
     ("text", "text"),

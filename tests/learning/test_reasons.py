@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from capitoline.modalities.ordinal import HeadShape
-from capitoline.modalities.sequence import RatingNetwork, Shape, pack, pool
-from capitoline.modalities.vocabulary import BEGIN
+from capitoline.modalities.language.vocabulary import BEGIN
+from capitoline.modalities.networks.ordinal import HeadShape
+from capitoline.modalities.networks.sequence import RatingNetwork, Shape, pack, pool
 from capitoline.pipelines.training.reasons import ReasonHead, append, reason_loss
 
 TEXTS = [np.array([BEGIN, 5, 9, 11]), np.array([BEGIN, 7]), np.array([BEGIN, 3, 3])]

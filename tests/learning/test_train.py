@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from capitoline.modalities.trunk import load_text_rater
+from capitoline.modalities.networks.trunk import load_text_rater
 from capitoline.modalities.weights import read_metadata, read_weights
 from capitoline.pipelines.train import train
 from capitoline.pipelines.training.loop import Loop, Numbers

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from capitoline.configs.training import Source, Training
-from capitoline.modalities.encoder import ImageEncoder
-from capitoline.modalities.rater import SequenceRater
+from capitoline.modalities.networks.rater import SequenceRater
+from capitoline.modalities.vision.encoder import ImageEncoder
 from capitoline.pipelines.train import train
 
 POSTERS = 60

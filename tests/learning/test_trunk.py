@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from capitoline.modalities.rater import Ratings
-from capitoline.modalities.trunk import TextRater, load_text_rater, windows
-from capitoline.modalities.vocabulary import BEGIN, Vocabulary
+from capitoline.modalities.language.vocabulary import BEGIN, Vocabulary
+from capitoline.modalities.networks.rater import Ratings
+from capitoline.modalities.networks.trunk import TextRater, load_text_rater, windows
 
 
 @pytest.fixture(scope="module")

@@ -12,14 +12,14 @@ import torch
 import yaml
 
 from capitoline.configs.training import Training
-from capitoline.modalities.losses import LINKS
-from capitoline.modalities.rater import SequenceRater
+from capitoline.modalities.networks.losses import LINKS
+from capitoline.modalities.networks.rater import SequenceRater
+from capitoline.modalities.networks.sequence import build_network, pack
+from capitoline.modalities.networks.trunk import TextRater
 from capitoline.modalities.rwkv.checkpoint import write_tensors
 from capitoline.modalities.rwkv.model import RWKV7
 from capitoline.modalities.rwkv.size import Size
 from capitoline.modalities.rwkv.tokenizer import VOCABULARY
-from capitoline.modalities.sequence import build_network, pack
-from capitoline.modalities.trunk import TextRater
 from capitoline.modalities.weights import read_arrays, read_metadata, read_weights
 from capitoline.pipelines.train import train
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from capitoline.configs.training import Training, load_configuration
-from capitoline.modalities.losses import log_probabilities
-from capitoline.modalities.sequence import build_network, pack
-from capitoline.modalities.trunk import TextRater, windows
-from capitoline.modalities.vocabulary import Vocabulary
+from capitoline.modalities.language.vocabulary import Vocabulary
+from capitoline.modalities.language.wide import HEADS, IDF, Wide
+from capitoline.modalities.networks.losses import log_probabilities
+from capitoline.modalities.networks.sequence import build_network, pack
+from capitoline.modalities.networks.trunk import TextRater, windows
 from capitoline.modalities.weights import read_weights
-from capitoline.modalities.wide import HEADS, IDF, Wide
 from capitoline.pipelines.train import train
 
 WIDE = "wide: {heads: [text], bits: 12}\n"

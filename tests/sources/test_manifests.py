@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from capitoline.modalities.reading import read_file
+from capitoline.modalities.decoding.reading import read_file
 from capitoline.modalities.schema import Item, Storage
 from capitoline.pipelines.sources.columns import Columns
 from capitoline.pipelines.sources.limits import ScanLimits

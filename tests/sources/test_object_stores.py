@@ -10,7 +10,7 @@ from zipfile import ZipFile
 import fsspec
 import pytest
 
-from capitoline.modalities.reading import read_file
+from capitoline.modalities.decoding.reading import read_file
 from capitoline.modalities.schema import Item
 from capitoline.pipelines.sources.limits import ScanLimits
 from capitoline.pipelines.sources.scan import scan

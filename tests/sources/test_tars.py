@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from capitoline.modalities.reading import read_file
+from capitoline.modalities.decoding.reading import read_file
 from capitoline.modalities.schema import Item, Storage
 from capitoline.pipelines.sources.entries import CROWD
 from capitoline.pipelines.sources.limits import ScanLimits

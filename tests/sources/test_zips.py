@@ -11,7 +11,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 import pytest
 
-from capitoline.modalities.reading import read_file
+from capitoline.modalities.decoding.reading import read_file
 from capitoline.modalities.schema import Item, Storage
 from capitoline.pipelines.sources.limits import ScanLimits
 from capitoline.pipelines.sources.zip import zip_entries

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from capitoline.configs.training import Training
-from capitoline.modalities.heads import OrdinalHead
-from capitoline.modalities.losses import LINKS
-from capitoline.modalities.ordinal import HeadShape, decide, head_shapes
-from capitoline.modalities.rater import Ratings
-from capitoline.modalities.sequence import RatingNetwork, pack, pool
+from capitoline.modalities.networks.heads import OrdinalHead
+from capitoline.modalities.networks.losses import LINKS
+from capitoline.modalities.networks.ordinal import HeadShape, decide, head_shapes
+from capitoline.modalities.networks.rater import Ratings
+from capitoline.modalities.networks.sequence import RatingNetwork, pack, pool
 from capitoline.modalities.weights import read_weights, write_weights
 from capitoline.pipelines.training.baselines.lstm import LstmBody
 from capitoline.pipelines.training.baselines.readers import (

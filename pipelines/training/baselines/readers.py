@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from capitoline.modalities.vocabulary import BEGIN, Vocabulary
+from capitoline.modalities.language.vocabulary import BEGIN, Vocabulary
 from capitoline.pipelines.training.baselines.saving import bytes_of, text_of
 from capitoline.pipelines.training.dataset import Example
 from capitoline.pipelines.training.texts import example_text

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from capitoline.configs.training import Training
-from capitoline.modalities.ordinal import HeadShape
+from capitoline.modalities.networks.ordinal import HeadShape
 
 
 def common_metadata(settings: Training, shapes: Mapping[str, HeadShape]) -> dict[str, Any]:

@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from capitoline.configs.training import Training
-from capitoline.modalities.losses import UNKNOWN
-from capitoline.modalities.ordinal import head_shapes
-from capitoline.modalities.rater import Ratings
+from capitoline.modalities.networks.losses import UNKNOWN
+from capitoline.modalities.networks.ordinal import head_shapes
+from capitoline.modalities.networks.rater import Ratings
 from capitoline.modalities.weights import read_weights, write_weights
 from capitoline.pipelines.training.baselines.saving import bytes_of, common_metadata, text_of
 from capitoline.pipelines.training.corpus import Rows, by_head, head_shapes_of

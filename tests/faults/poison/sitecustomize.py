@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 
-if "capitoline.modalities.decoder_process" in sys.orig_argv:
+if "capitoline.modalities.decoding.decoder_process" in sys.orig_argv:
     import ctypes
     import time
     from typing import Any
 
-    from capitoline.modalities import picture
+    from capitoline.modalities.decoding import picture
 
     def eat_memory() -> None:
         eaten = []

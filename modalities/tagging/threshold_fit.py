@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from capitoline.modalities.tag_tables import Table, normalised
+from capitoline.modalities.tagging.tag_tables import Table, normalised
 
 
 def fit_table(

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from capitoline.modalities.losses import UNKNOWN, penalties
-from capitoline.modalities.ordinal import HeadShape
+from capitoline.modalities.networks.losses import UNKNOWN, penalties
+from capitoline.modalities.networks.ordinal import HeadShape
 
 
 class OrdinalHead(nn.Module):

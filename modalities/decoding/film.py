@@ -17,11 +17,11 @@ from av.error import FFmpegError
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from capitoline.modalities.filmstrip import Clock, FilmStrip
-from capitoline.modalities.limits import UndecodableError
-from capitoline.modalities.riff import missing_bytes
+from capitoline.modalities.decoding.filmstrip import Clock, FilmStrip
+from capitoline.modalities.decoding.limits import UndecodableError
+from capitoline.modalities.decoding.riff import missing_bytes
+from capitoline.modalities.decoding.soundtrack import PACKET_ERRORS, SoundTrack, message
 from capitoline.modalities.schema import SAMPLE_RATE, Failure, Frame, Modality, Outcome
-from capitoline.modalities.soundtrack import PACKET_ERRORS, SoundTrack, message
 
 CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,asf,flv,mpeg,mpegts,mpegvideo,m4v,h263,h264,hevc,vvc,obu,ivf,mxf,dv,"

@@ -15,7 +15,7 @@ import unicodedata
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
 
-from capitoline.modalities.respelling import is_word, respelt
+from capitoline.modalities.language.respelling import is_word, respelt
 
 INVISIBLE = "invisible characters"
 MARKS = "marks piled on letters"

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from capitoline.modalities.ordinal import Array, Head, HeadShape, decide, head_shapes
+from capitoline.modalities.language.vocabulary import Vocabulary
+from capitoline.modalities.language.wide import HEADS, IDF, Wide
+from capitoline.modalities.networks.ordinal import Array, Head, HeadShape, decide, head_shapes
 from capitoline.modalities.rwkv.forward import Forward
 from capitoline.modalities.rwkv.steps import normalised
-from capitoline.modalities.vocabulary import Vocabulary
 from capitoline.modalities.weights import read_arrays
-from capitoline.modalities.wide import HEADS, IDF, Wide
 
 ELEMENTS_A_RUN = 1_024
 """Tokens or vectors in one run of the network: enough for the matrix products, few enough for the caches."""

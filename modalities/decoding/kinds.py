@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 
 import filetype
 
-from capitoline.modalities.plaintext import legacy_encoding, unicode_encoding
+from capitoline.modalities.decoding.plaintext import legacy_encoding, unicode_encoding
 from capitoline.modalities.schema import Modality
 
 

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from capitoline.modalities.heads import OrdinalHead
-from capitoline.modalities.ordinal import HeadShape, head_shapes
+from capitoline.modalities.networks.heads import OrdinalHead
+from capitoline.modalities.networks.ordinal import HeadShape, head_shapes
 from capitoline.modalities.rwkv.model import RWKV7
 from capitoline.modalities.rwkv.size import Size
 from capitoline.modalities.rwkv.state import State

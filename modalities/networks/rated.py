@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from capitoline.modalities.schema import Evidence, Expert, Outcome, Span, Tag
 
 if TYPE_CHECKING:
-    from capitoline.modalities.rater import Ratings
+    from capitoline.modalities.networks.rater import Ratings
 
 
 def rated(

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from capitoline.modalities.limits import DecodeLimits, Sampling
+from capitoline.modalities.decoding.limits import DecodeLimits, Sampling
 from capitoline.modalities.schema import Decoded, Failure, File, Frame, Item, Modality, Outcome, Storage
 
 READY = b"\n"

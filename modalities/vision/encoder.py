@@ -105,7 +105,7 @@ def exported(name: str, weights: Path | None) -> Path:
     digest = hashlib.sha256("\n".join(identity).encode()).hexdigest()[:32]
     target = cache_folder() / f"encoder-{digest}.onnx"
     if not target.exists():
-        from capitoline.modalities.encoder_export import export_encoder
+        from capitoline.modalities.vision.encoder_export import export_encoder
 
         logger.warning("preparing the image encoder, once on this machine (half a minute)")
         partial = target.with_name(f"{target.name}.{os.getpid()}.partial")

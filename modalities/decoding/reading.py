@@ -12,7 +12,7 @@ import zlib
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from capitoline.modalities.limits import UndecodableError, unsupported
+from capitoline.modalities.decoding.limits import UndecodableError, unsupported
 from capitoline.modalities.schema import File, Storage
 
 RATIO_FREE_BYTES = 16 << 20

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from capitoline.modalities.ngrams import Counts, NGrams, Numbers
+from capitoline.modalities.language.ngrams import Counts, NGrams, Numbers
 
 Array = npt.NDArray[np.float32]
 

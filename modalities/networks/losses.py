@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from capitoline.modalities.ordinal import LINK_OF
+from capitoline.modalities.networks.ordinal import LINK_OF
 
 UNKNOWN = -1
 """The target of an axis that nobody judged."""

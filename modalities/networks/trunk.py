@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from capitoline.modalities.normalise import Normalised, normalise
-from capitoline.modalities.rater import Ratings, SequenceRater
-from capitoline.modalities.vocabulary import BEGIN, Tokens, Vocabulary
+from capitoline.modalities.language.normalise import Normalised, normalise
+from capitoline.modalities.language.vocabulary import BEGIN, Tokens, Vocabulary
+from capitoline.modalities.networks.rater import Ratings, SequenceRater
 from capitoline.modalities.weights import find_weights
 
 

@@ -17,10 +17,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from types import TracebackType
 
-from capitoline.modalities.confined import ending, environment
-from capitoline.modalities.limits import DecodeLimits, Sampling
+from capitoline.modalities.decoding.confined import ending, environment
+from capitoline.modalities.decoding.limits import DecodeLimits, Sampling
+from capitoline.modalities.decoding.wire import READY, dump_items, dump_limits, load_decoded
 from capitoline.modalities.schema import Decoded, Failure, Item, Outcome
-from capitoline.modalities.wire import READY, dump_items, dump_limits, load_decoded
 
 START_SECONDS = 60.0
 """For a process to start, on a machine busy with anything else; usually a quarter of a second."""
@@ -129,7 +129,7 @@ class _Process:
     """One process of `decoder_process`, and the pipes to it."""
 
     def __init__(self, limits: DecodeLimits, sampling: Sampling) -> None:
-        command = [sys.executable, "-P", "-m", "capitoline.modalities.decoder_process"]
+        command = [sys.executable, "-P", "-m", "capitoline.modalities.decoding.decoder_process"]
         self._process = subprocess.Popen(  # noqa: S603 our own interpreter and module
             command,
             bufsize=0,

@@ -1,4 +1,4 @@
-"""The process in which untrusted bytes are decoded: `python -m capitoline.modalities.decoder_process`.
+"""The process in which untrusted bytes are decoded: `python -m capitoline.modalities.decoding.decoder_process`.
 
 Reads lines from its standard input, first the limits, then batches of items, and answers
 each item on its standard output as soon as it is decoded. Ends with its standard input.
@@ -12,9 +12,9 @@ import sys
 import time
 from typing import BinaryIO
 
-from capitoline.modalities.confined import confine, limited
-from capitoline.modalities.decode import Decoder
-from capitoline.modalities.wire import READY, dump_decoded, load_items, load_limits
+from capitoline.modalities.decoding.confined import confine, limited
+from capitoline.modalities.decoding.decode import Decoder
+from capitoline.modalities.decoding.wire import READY, dump_decoded, load_items, load_limits
 
 
 def main() -> None:

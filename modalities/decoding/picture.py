@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from capitoline.modalities.limits import UndecodableError
+from capitoline.modalities.decoding.limits import UndecodableError
 from capitoline.modalities.schema import Failure, Frame, Outcome
 
 Image.init()  # registers every plug-in; `formats=` knows only registered ones

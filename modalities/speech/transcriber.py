@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from capitoline.modalities.found_text import FoundText
 from capitoline.modalities.schema import Span
-from capitoline.modalities.voice import Stretch, cut_out, find_voice, time_in_sound
+from capitoline.modalities.speech.voice import Stretch, cut_out, find_voice, time_in_sound
 
 LEAST_LOG_PROBABILITY = -1.0
 """Mean of a segment's tokens, below which Whisper itself calls its decoding failed."""

@@ -1,0 +1,1 @@
+"""Text before a network reads it: one spelling, one vocabulary, n-grams."""

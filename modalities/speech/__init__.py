@@ -1,0 +1,1 @@
+"""Ears: voice detection and transcription."""

@@ -1,0 +1,1 @@
+"""Taggers, and the tables by which tags make ratings."""

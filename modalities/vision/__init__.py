@@ -1,0 +1,1 @@
+"""Eyes: the vision encoder and its export, words in pictures."""
