@@ -7,8 +7,9 @@ synced and renamed, so a killed process leaves a shard either whole or not there
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,11 @@ from capitoline.pipelines.atomic import write_atomically
 
 EXCERPT = 500
 """Characters of an item's text that its rating row repeats, for reports."""
+
+ITEMS_AT_ONCE = 64
+"""Items whose rows are in memory together while a part is written."""
+
+Rows = list[dict[str, Any]]
 
 _FILE = pa.struct([("source", pa.string()), ("name", pa.string()), ("size", pa.int64()),
                    ("storage", pa.string()), ("offset", pa.int64())])  # fmt: skip
@@ -95,11 +101,10 @@ class Store:
 
     def __init__(self, out: Path) -> None:
         self.out = out
-        self._tables = {"ratings": RATINGS, "evidence": EVIDENCE}
 
     def prepare(self) -> None:
         """Makes the folders and removes what a killed process left half-written."""
-        for folder in (self.out, *(self.out / name for name in self._tables)):
+        for folder in (self.out, *(self.out / name for name in TABLES)):
             folder.mkdir(parents=True, exist_ok=True)
             for leftover in folder.glob(".*.tmp"):
                 leftover.unlink(missing_ok=True)
@@ -119,8 +124,8 @@ class Store:
             OSError: it cannot be written (a full disk), or `check` raised it; the shard stays as it was.
         """
         check()
-        self._write("evidence", shard, {record.item.id: _evidence_rows(record) for record in records}, check)
-        self._write("ratings", shard, {record.item.id: [_rating_row(record)] for record in records}, check)
+        for table in TABLES:
+            self._write(table, shard, records, check)
 
     def ratings(self, shard: int) -> pa.Table:
         return pq.read_table(self.part("ratings", shard), schema=RATINGS)
@@ -137,13 +142,12 @@ class Store:
         rows = pq.read_table(self.part("ratings", shard), columns=["item_id", "failed"]).to_pylist()
         return {row["item_id"] for row in rows if row["failed"]}
 
-    def _write(
-        self, table: str, shard: int, rows: Mapping[str, list[dict[str, Any]]], check: Callable[[], None]
-    ) -> None:
-        path = self.part(table, shard)
-        merged = {**_by_item(path), **rows} if path.exists() else rows
-        flat = [row for group in merged.values() for row in group]
-        data = pa.Table.from_pylist(flat, schema=self._tables[table])
+    def _write(self, table: str, shard: int, records: Sequence[Record], check: Callable[[], None]) -> None:
+        path, (schema, rows_of) = self.part(table, shard), TABLES[table]
+        rows: Iterable[Rows] = map(rows_of, records)
+        if path.exists():
+            rows = (_by_item(path) | {record.item.id: rows_of(record) for record in records}).values()
+        data = _columns(rows, schema)
 
         def write(temporary: Path) -> None:
             pq.write_table(data, temporary, compression="zstd")
@@ -164,9 +168,18 @@ def read_evidence(out: Path) -> Iterator[pa.Table]:
     return (store.evidence(shard) for shard in sorted(store.committed()))
 
 
-def _by_item(path: Path) -> dict[str, list[dict[str, Any]]]:
+def _columns(rows: Iterable[Rows], schema: pa.Schema) -> pa.Table:
+    """The rows of all items as columns, a few items at a time: as dictionaries they take ten times the memory."""
+    items = iter(rows)
+    some = iter(lambda: list(islice(items, ITEMS_AT_ONCE)), [])
+    return pa.concat_tables(
+        [schema.empty_table(), *(pa.Table.from_pylist(list(chain.from_iterable(each)), schema) for each in some)]
+    )
+
+
+def _by_item(path: Path) -> dict[str, Rows]:
     """The rows of a part, by item, in their order."""
-    groups: dict[str, list[dict[str, Any]]] = {}
+    groups: dict[str, Rows] = {}
     for row in pq.read_table(path).to_pylist():
         groups.setdefault(row["item_id"], []).append(row)
     return groups
@@ -188,8 +201,8 @@ def verdict_columns(record: Record) -> dict[str, Any]:
     }
 
 
-def _rating_row(record: Record) -> dict[str, Any]:
-    return {
+def _rating_rows(record: Record) -> Rows:
+    row = {
         "item_id": record.verdict.item_id,
         "digest": record.verdict.digest,
         **verdict_columns(record),
@@ -202,9 +215,10 @@ def _rating_row(record: Record) -> dict[str, Any]:
         "notes": record.notes,
         "seconds": list(record.seconds.items()),
     }
+    return [row]
 
 
-def _evidence_rows(record: Record) -> list[dict[str, Any]]:
+def _evidence_rows(record: Record) -> Rows:
     return [_evidence_row(record.item.id, one) for one in record.verdict.evidence]
 
 
@@ -222,3 +236,10 @@ def _evidence_row(item_id: str, evidence: Evidence) -> dict[str, Any]:
         "tags": [asdict(tag) for tag in evidence.tags],
         "seconds": evidence.seconds,
     }
+
+
+TABLES: dict[str, tuple[pa.Schema, Callable[[Record], Rows]]] = {
+    "evidence": (EVIDENCE, _evidence_rows),
+    "ratings": (RATINGS, _rating_rows),
+}
+"""The tables in the order in which they are written: the ratings commit a shard."""
