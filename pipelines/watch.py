@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Event, Thread
 
@@ -25,10 +26,12 @@ from capitoline.pipelines.report.summary import Summary
 from capitoline.pipelines.sources.columns import Columns
 from capitoline.pipelines.sources.media import FolderMedia
 from capitoline.pipelines.store import Record
+from capitoline.pipelines.watching.admission import Admission
 from capitoline.pipelines.watching.arrivals import Arrival, Source
 from capitoline.pipelines.watching.batcher import Batcher, BatchLimits
 from capitoline.pipelines.watching.folder import FolderSource, Patience
 from capitoline.pipelines.watching.journal import Journal
+from capitoline.pipelines.watching.kafka_address import SCHEME, KafkaAddress, read_properties
 from capitoline.pipelines.watching.ledger import Ledger
 from capitoline.pipelines.watching.lines import LineSource
 from capitoline.pipelines.watching.metrics import Metrics
@@ -47,7 +50,7 @@ class Watched:
     """What is watched, and into which folder it is rated."""
 
     source: str
-    """A folder or the prefix of an object store (fsspec URL), or `-` for JSON lines on standard input."""
+    """A folder, the prefix of an object store (fsspec URL), `-` for JSON lines on standard input, or a Kafka topic."""
     out: Path
     max_wait: float = 5.0
     """Seconds that an item waits for others to be rated with."""
@@ -55,11 +58,13 @@ class Watched:
     queue_items: int = 256
     """Items that may wait; beyond that the source is not read."""
     columns: Columns = field(default_factory=Columns)
-    """What the fields of a JSON line mean."""
+    """What the fields of a JSON line or message mean."""
     media: str = "."
     """The folder in which the media of JSON lines lie."""
     allow_outside: bool = False
     """Whether JSON lines may name files outside that folder, and URLs."""
+    kafka_properties: Path | None = None
+    """A file of properties of the Kafka client, such as its credentials."""
     metrics_port: int | None = None
     metrics_host: str = "127.0.0.1"
 
@@ -74,8 +79,7 @@ def watch(watched: Watched, settings: Settings, committed: Committed, stopping: 
         ValueError: the source cannot be watched, settings are unfit, or `out` holds something else.
         OSError: the output cannot be written (a full disk), or the port of the metrics is taken.
     """
-    if Path(watched.source).resolve() == watched.out.resolve():
-        raise ValueError(f"{watched.out} is the folder that is watched; choose another --out, in it or elsewhere")
+    _refuse_unfit(watched)
     weights = weights_digests(settings) | decider_digests(settings)
     build_decider(settings)
     build_shadow(settings)
@@ -85,6 +89,17 @@ def watch(watched: Watched, settings: Settings, committed: Committed, stopping: 
         rated = _Watch(watched, settings, committed, stopping).run()
         holds_any = any((watched.out / "ratings").glob("part-*.parquet"))
         return report_on(watched.out, settings, time.monotonic() - started, rated) if holds_any else None
+
+
+def _refuse_unfit(watched: Watched) -> None:
+    """Raises ValueError before there is a folder, for an address with a password would come into its fingerprint."""
+    if watched.source.startswith(SCHEME):
+        KafkaAddress.parse(watched.source)
+        if find_spec("confluent_kafka") is None:
+            raise ValueError("a Kafka topic needs the package confluent-kafka: pip install 'capitoline[kafka]'")
+        read_properties(watched.kafka_properties)
+    elif Path(watched.source).resolve() == watched.out.resolve():
+        raise ValueError(f"{watched.out} is the folder that is watched; choose another --out, in it or elsewhere")
 
 
 def _claim(watched: Watched, settings: Settings, weights: dict[str, str]) -> None:
@@ -112,7 +127,7 @@ class _Watch:
         self._journal = Journal(watched.out)
         ledger = Ledger(self._journal.rated())
         self._suspects = Suspects(watched.out, ledger.has)
-        self._source = _source(watched, settings, ledger)
+        self._source = _source(watched, settings, ledger, self._journal)
         # What a pipe has given will not come again: it is rated before the watch ends.
         self._batcher = Batcher(limits, abandoned=stopping if self._source.repeats else Event())
         self._metrics = Metrics(lambda: self._batcher.depth, lambda: self._batcher.oldest_wait)
@@ -138,6 +153,7 @@ class _Watch:
                 self._stopping.set()
                 lane.close()
                 self._suspects.close()
+                self._source.close()
         return rated
 
     def _feed(self) -> None:
@@ -166,6 +182,7 @@ class _Watch:
         records = timed(result.values, result.seconds)
         self._journal.commit(records)
         self._suspects.acquit(_items(batch))
+        self._source.acknowledge(_items(batch))
         self._metrics.committed(records, [arrival.since for arrival in batch], result.seconds)
         self._committed(records)
 
@@ -174,9 +191,19 @@ def _items(batch: Sequence[Arrival]) -> list[Item]:
     return [arrival.item for arrival in batch]
 
 
-def _source(watched: Watched, settings: Settings, ledger: Ledger) -> Source:
-    patience = watched.patience
+def _source(watched: Watched, settings: Settings, ledger: Ledger, journal: Journal) -> Source:
+    if not (watched.source == STANDARD_INPUT or watched.source.startswith(SCHEME)):
+        return FolderSource(watched.source, ledger, scan_limits(settings.limits), watched.out / SPOOL, watched.patience)
+    media = FolderMedia(str(Path(watched.media).absolute()), watched.allow_outside)
+    admission = Admission(ledger, watched.columns, media)
     if watched.source == STANDARD_INPUT:
-        media = FolderMedia(str(Path(watched.media).absolute()), watched.allow_outside)
-        return LineSource(0, ledger, watched.columns, media, patience.until_idle)
-    return FolderSource(watched.source, ledger, scan_limits(settings.limits), watched.out / SPOOL, patience)
+        return LineSource(0, admission, watched.patience.until_idle)
+    return _kafka_source(watched, admission, journal)
+
+
+def _kafka_source(watched: Watched, admission: Admission, journal: Journal) -> Source:
+    from capitoline.pipelines.watching.kafka import KafkaSource, next_offsets
+
+    address, properties = KafkaAddress.parse(watched.source), read_properties(watched.kafka_properties)
+    following = next_offsets(journal.metadata())
+    return KafkaSource(address, properties, admission, following, watched.patience.until_idle)

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 def watch(
     source: Annotated[
         str,
-        typer.Argument(help="A folder, an object store's prefix by fsspec URL, or `-`: JSON lines on standard input."),
+        typer.Argument(
+            help="A folder, an object store's prefix by fsspec URL, `-`: JSON lines on standard input, or a Kafka "
+            "topic of such lines: kafka://HOST:PORT[,HOST:PORT]/TOPIC?group=NAME"
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Folder for the results. The same command again goes on with it.")],
     config: Annotated[Path | None, typer.Option(help="YAML file of settings, as for `rate`.")] = None,
@@ -40,6 +43,13 @@ def watch(
     allow_outside: Annotated[
         bool, typer.Option("--allow-outside", help="Let JSON lines name URLs and files outside that folder.")
     ] = False,
+    kafka_properties: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="CAPITOLINE_KAFKA_PROPERTIES",
+            help="File of the Kafka client's properties, `name=value`: credentials, certificates.",
+        ),
+    ] = None,
     metrics_port: Annotated[
         int | None, typer.Option(min=0, max=65_535, help="Serve figures for Prometheus here; 0: a free port.")
     ] = None,
@@ -55,6 +65,8 @@ def watch(
         capitoline watch inbox/ --out results --metrics-port 9100
 
         producer | capitoline watch - --out results --jsonl
+
+        capitoline watch 'kafka://broker:9092/uploads?group=ratings' --out results
     """
     from rich.console import Console
 
@@ -75,6 +87,7 @@ def watch(
             columns=Columns.parse(columns),
             media=media,
             allow_outside=allow_outside,
+            kafka_properties=kafka_properties,
             metrics_port=metrics_port,
             metrics_host=metrics_host,
         )

@@ -86,19 +86,26 @@ def json_rows(stream: Lines) -> Iterator[Row]:
         if len(line) == LINE_BYTES and not line.endswith(b"\n"):
             while (rest := stream.readline(LINE_BYTES)) and not rest.endswith(b"\n"):
                 pass
-            yield Row(number, {}, f"line {number} is longer than {LINE_BYTES} bytes")
+            yield _too_long(number, f"line {number}")
         elif line.strip():
-            yield _json_row(number, line)
+            yield json_row(number, line, f"line {number}")
 
 
-def _json_row(number: int, line: bytes) -> Row:
+def json_row(number: int, line: bytes, what: str) -> Row:
+    """The row of one line; `what` it is called where it is broken."""
+    if len(line) > LINE_BYTES:
+        return _too_long(number, what)
     try:
         values = json.loads(line)
     except (ValueError, RecursionError) as error:
-        return Row(number, {}, f"line {number} is not JSON: {error}")
+        return Row(number, {}, f"{what} is not JSON: {error}")
     if not isinstance(values, dict):
-        return Row(number, {}, f"line {number} is not a JSON object")
+        return Row(number, {}, f"{what} is not a JSON object")
     return Row(number, values)
+
+
+def _too_long(number: int, what: str) -> Row:
+    return Row(number, {}, f"{what} is longer than {LINE_BYTES} bytes")
 
 
 def _json_rows(path: str, limits: ScanLimits) -> Iterator[Row]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from threading import Event
@@ -42,6 +42,14 @@ class Source(Protocol):
 
         Taking an arrival late holds the source back.
         """
+        ...
+
+    def acknowledge(self, items: Sequence[Item]) -> None:
+        """These of its items are in the output now. Another thread may call it than the one that reads."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of what it holds; `arrivals` is to be stopped before."""
         ...
 
 

@@ -77,6 +77,12 @@ class FolderSource:
             # Looking takes half of the time at most, however large the folder.
             stopping.wait(max(self._patience.poll, ended - started))
 
+    def acknowledge(self, items: Sequence[Item]) -> None:
+        """What was rated stays where it lies."""
+
+    def close(self) -> None:
+        """Nothing is open between two looks."""
+
     def _look(self, now: float) -> Iterator[Arrival]:
         forget_listings(self._container.source)
         settling: dict[str, float] = {}

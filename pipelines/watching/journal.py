@@ -6,7 +6,7 @@ that months of small batches do not end in millions of files.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -45,9 +45,17 @@ class Journal:
     def rated(self) -> Iterator[tuple[str, str]]:
         """Id and arrival token of every committed item."""
         for shard in sorted(self._store.committed()):
-            table = pq.read_table(self._ratings(shard), columns=["item_id", "metadata"])
-            for item_id, metadata in zip(table["item_id"].to_pylist(), table["metadata"].to_pylist(), strict=True):
-                yield item_id, dict(metadata)[ARRIVAL]
+            names = pq.read_table(self._ratings(shard), columns=["item_id"])["item_id"].to_pylist()
+            yield from zip(names, (one[ARRIVAL] for one in self._metadata(shard)), strict=True)
+
+    def metadata(self) -> Iterator[Mapping[str, str]]:
+        """Of every committed item."""
+        for shard in sorted(self._store.committed()):
+            yield from self._metadata(shard)
+
+    def _metadata(self, shard: int) -> list[dict[str, str]]:
+        column = pq.read_table(self._ratings(shard), columns=["metadata"])["metadata"]
+        return [dict(one) for one in column.to_pylist()]
 
     def _ratings(self, shard: int) -> Path:
         return self._store.part("ratings", shard)

@@ -5,17 +5,13 @@ from __future__ import annotations
 import os
 import select
 import time
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from threading import Event
 
-from capitoline.pipelines.sources.columns import Columns
-from capitoline.pipelines.sources.location import version_of
-from capitoline.pipelines.sources.manifest import row_item
-from capitoline.pipelines.sources.media import Media
-from capitoline.pipelines.sources.rows import Row, json_rows
-from capitoline.pipelines.watching.arrivals import GLANCE_SECONDS, Arrival, digest_of
-from capitoline.pipelines.watching.ledger import Ledger
+from capitoline.modalities.schema import Item
+from capitoline.pipelines.sources.rows import json_rows
+from capitoline.pipelines.watching.admission import Admission
+from capitoline.pipelines.watching.arrivals import GLANCE_SECONDS, Arrival
 
 CHUNK_BYTES = 65_536
 
@@ -62,36 +58,22 @@ class PatientLines:
 
 
 class LineSource:
-    """JSON lines from a file descriptor, each with an id, a text, tags, paths of media.
-
-    A row without an id is known by its content, so that a producer that does not know what was
-    rated before a restart may send everything again.
-    """
+    """JSON lines from a file descriptor, each with an id, a text, tags, paths of media."""
 
     repeats = False
 
-    def __init__(self, handle: int, ledger: Ledger, columns: Columns, media: Media, until_idle: float | None) -> None:
-        self._handle, self._ledger, self._until_idle = handle, ledger, until_idle
-        self._columns, self._media = columns, media
+    def __init__(self, handle: int, admission: Admission, until_idle: float | None) -> None:
+        self._handle, self._admission, self._until_idle = handle, admission, until_idle
 
     def arrivals(self, stopping: Event) -> Iterator[Arrival]:
         """Items in the order of the lines, without those that have arrived before."""
         for row in json_rows(PatientLines(self._handle, stopping, self._until_idle)):
-            item = row_item(self._named(row), "line", self._columns, self._media)
-            version = "\n".join(_version(file.source) for file in item.files)
-            admitted = self._ledger.admit(item, version)
-            if admitted is not None:
-                yield Arrival(admitted)
+            item = self._admission(row, "line")
+            if item is not None:
+                yield Arrival(item)
 
-    def _named(self, row: Row) -> Row:
-        if row.values.get(self._columns.id):
-            return row
-        name = f"line:{digest_of(row.values, row.problem)}"
-        return replace(row, values={**row.values, self._columns.id: name})
+    def acknowledge(self, items: Sequence[Item]) -> None:
+        """A pipe has no way back."""
 
-
-def _version(source: str) -> str:
-    try:
-        return version_of(source)
-    except OSError as error:
-        return str(error)
+    def close(self) -> None:
+        """The descriptor stays open: it is whoever gave it who closes it."""

@@ -15,6 +15,7 @@ import pytest
 from capitoline.modalities.schema import Item
 from capitoline.pipelines.sources.columns import Columns
 from capitoline.pipelines.sources.media import FolderMedia
+from capitoline.pipelines.watching.admission import Admission
 from capitoline.pipelines.watching.arrivals import ARRIVAL
 from capitoline.pipelines.watching.batcher import Batcher, BatchLimits
 from capitoline.pipelines.watching.ledger import Ledger
@@ -39,7 +40,7 @@ def arrived(pipe: tuple[int, int], lines: list[Any], rated: list[tuple[str, str]
     text = "".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines)
     os.write(writing, text.encode())
     ledger = Ledger(rated or [])
-    source = LineSource(reading, ledger, Columns(), FolderMedia(str(SAMPLES)), until_idle=0.1)
+    source = LineSource(reading, Admission(ledger, Columns(), FolderMedia(str(SAMPLES))), until_idle=0.1)
     return [arrival.item for arrival in source.arrivals(Event())]
 
 
@@ -108,7 +109,7 @@ def test_a_pipe_is_not_read_further_than_what_may_wait(pipe: tuple[int, int]) ->
     reading, writing = pipe
     os.set_blocking(writing, False)
     batcher = Batcher(BatchLimits(4, 1 << 20, 3_600.0, queue_items=8), Event())
-    source = LineSource(reading, Ledger([]), Columns(), FolderMedia("."), until_idle=None)
+    source = LineSource(reading, Admission(Ledger([]), Columns(), FolderMedia(".")), until_idle=None)
     stopping = Event()
     reader = Thread(target=lambda: [batcher.put(one) for one in source.arrivals(stopping)], daemon=True)
     reader.start()

@@ -5,108 +5,28 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
-import re
 import shutil
 import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
-from urllib.request import urlopen
+from typing import Any
 
 import pytest
 
-from capitoline.configs.settings import Settings, TagsExpert, TextExpert, load_settings
+from capitoline.configs.settings import Settings, load_settings
 from capitoline.modalities.schema import UNRATED
 from capitoline.pipelines import rate
 from capitoline.pipelines.explain import explain
 from capitoline.pipelines.fingerprint import fingerprint, refuse_other_command
 from capitoline.pipelines.replay import replay
-from capitoline.pipelines.store import read_evidence, read_ratings
+from capitoline.pipelines.store import read_evidence
+from tests.watching.processes import Process, Row, ratings
 
 pytestmark = pytest.mark.slow
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 LINES = 120
-Row = dict[str, Any]
-
-
-class Process:
-    """A running watch."""
-
-    def __init__(self, *arguments: str, stdin: IO[bytes] | int | None = None) -> None:
-        command = [sys.executable, "-m", "capitoline.pipelines.cli", "watch", *arguments]
-        self._process = subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        self._metrics: re.Match[str] | None = None
-
-    @property
-    def stdin(self) -> IO[bytes]:
-        assert self._process.stdin is not None
-        return self._process.stdin
-
-    def committed(self, count: int) -> list[Row]:
-        """The next `count` lines that it tells."""
-        assert self._process.stdout is not None
-        lines = [self._process.stdout.readline() for _ in range(count)]
-        assert all(lines), self._process.communicate()
-        return [json.loads(line) for line in lines]
-
-    def metrics(self) -> dict[str, float]:
-        """What it tells Prometheus, where it says that it does."""
-        assert self._process.stderr is not None
-        while self._metrics is None:
-            line = self._process.stderr.readline()
-            assert line, "it ended without metrics"
-            self._metrics = re.search(r"http://\S+", line.decode())
-        with urlopen(self._metrics[0], timeout=10) as answer:
-            samples = [line for line in answer.read().decode().splitlines() if not line.startswith("#")]
-        return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in samples)}
-
-    def metrics_when(self, name: str, value: float) -> dict[str, float]:
-        """The figures once one of them has this value."""
-        deadline = time.monotonic() + 180
-        while (figures := self.metrics())[name] != value:
-            assert time.monotonic() < deadline, figures
-            time.sleep(0.1)
-        return figures
-
-    def signal(self, number: signal.Signals) -> None:
-        self._process.send_signal(number)
-
-    def ended(self) -> int:
-        """Its exit code; what it reads from stays open until then."""
-        self._process.wait(timeout=300)
-        self._process.communicate()
-        return self._process.returncode
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.communicate()
-
-
-@pytest.fixture
-def run() -> Iterator[Callable[..., Process]]:
-    """Starts watches that do not outlive the test."""
-    started: list[Process] = []
-
-    def start(*arguments: str, stdin: IO[bytes] | int | None = subprocess.DEVNULL) -> Process:
-        started.append(Process(*arguments, stdin=stdin))
-        return started[-1]
-
-    yield start
-    for process in started:
-        process.kill()
-
-
-@pytest.fixture(scope="module")
-def light(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Settings with experts that load in a moment."""
-    path = tmp_path_factory.mktemp("settings") / "light.yaml"
-    settings = Settings(experts=(TextExpert(), TagsExpert()))
-    path.write_text(json.dumps(settings.model_dump(mode="json")), encoding="utf-8")  # JSON is YAML
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -118,13 +38,6 @@ def plots(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     kept = [{"id": row["id"], "text": row["text"], "tags": row["genres"]} for row in rows]
     path.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
     return path
-
-
-def ratings(out: Path) -> dict[str, Row]:
-    """By id; every item must be there once."""
-    rows = [row for table in read_ratings(out) for row in table.to_pylist()]
-    assert len({row["item_id"] for row in rows}) == len(rows)
-    return {row["item_id"]: row for row in rows}
 
 
 def opinions(out: Path) -> dict[tuple[str, str], Row]:
