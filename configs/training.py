@@ -172,8 +172,9 @@ class Training(Strict):
     """Wall time between checkpoints within an epoch, 0 for one after each step; each epoch ends with one."""
     embedding: Literal["bf16", "int8"] = "bf16"
     """How the weight file keeps the table of tokens."""
-    half: bool = False
-    """bfloat16 arithmetic in training: faster on processors that have it, ten times slower on others."""
+    arithmetic: Literal["float32", "bfloat16", "int16"] = "float32"
+    """Of the matrix products in training. bfloat16 is faster on processors that have it, ten times slower on others;
+    int16, which is fixed point, is faster on processors with AVX2 and without AVX-512, and refused elsewhere."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Training:

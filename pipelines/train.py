@@ -20,6 +20,7 @@ import torch
 
 from capitoline.configs.training import Training, load_configuration
 from capitoline.modalities.networks.sequence import RatingNetwork
+from capitoline.pipelines.training.arithmetic import check_arithmetic, set_arithmetic
 from capitoline.pipelines.training.corpus import Rows, head_shapes_of, read_rows, targets
 from capitoline.pipelines.training.folded import WHOLE, fold_folder, without_fold, write_folds
 from capitoline.pipelines.training.inputs import INPUTS, Inputs
@@ -49,6 +50,7 @@ def train(config_path: Path, out: Path, data: Path, folds: int = 0, peers: Peers
     """
     settings = load_configuration(config_path, Training)
     settings = settings.model_copy(update={"model": model or settings.model})
+    check_arithmetic(settings)
     whole = RunFolder(out / WHOLE if folds else out, settings)
     rows = read_rows(settings, data)
     run = _runner(settings, rows, data, peers)
@@ -103,4 +105,5 @@ def _build(settings: Training, start: Start, inputs: Inputs) -> RatingNetwork:
     network = RatingNetwork(shape, head_shapes_of(settings), settings.network.dropout)
     start.load(network, inputs.tensors().get("vocabulary"))
     prepare(network, settings)
+    set_arithmetic(network.body, settings.arithmetic)
     return network.to("cuda" if torch.cuda.is_available() else "cpu")

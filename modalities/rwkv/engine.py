@@ -13,10 +13,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from capitoline.modalities.rwkv.compiled import HEAD_SIZE, SYMBOLS, call
+from capitoline.modalities.rwkv.fixed import FIXED
 from capitoline.modalities.rwkv.library import operator_available
 from capitoline.modalities.rwkv.model import RWKV7, Block
 from capitoline.modalities.rwkv.packing import Packing
-from capitoline.modalities.rwkv.products import FIXED, Product, best_dtype, product_of
+from capitoline.modalities.rwkv.products import Product, best_dtype, product_of
 from capitoline.modalities.rwkv.state import State
 
 TILE = 256

@@ -8,6 +8,8 @@ Legend: T = tokens of all sequences, B = sequences, C = width, H = heads, N = he
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -22,6 +24,9 @@ from capitoline.modalities.rwkv.state import State
 
 Carried = tuple[Tensor, Tensor, Tensor]
 """(time shift, channel shift, wkv) of one layer."""
+
+LinearProduct = Callable[[Tensor, Tensor], Tensor]
+"""x (T, inputs), weight (outputs, inputs) → (T, outputs)."""
 
 
 class TimeMix(nn.Module):
@@ -47,6 +52,7 @@ class TimeMix(nn.Module):
         width = size.width
         self.layer, self.heads, self.head_size = layer, size.heads, size.head_size
         self.operator: Operator = time_mix
+        self.product: LinearProduct = functional.linear
         for name in (*TIME_SHIFT_POWERS, "w0", "a0", "v0", "k_k", "k_a"):
             self._declare(name, 1, 1, width)
         ranks = {"w": size.decay_rank, "a": size.rate_rank, "v": size.value_rank, "g": size.gate_rank}
@@ -82,7 +88,7 @@ class TimeMix(nn.Module):
         r, w, k, v_heads, rate = (self._split(one) for one in (r, w, k, v, rate))
         y, wkv = self.operator(r, w, k, v_heads, -removal, removal * rate, packing.offsets, wkv)
         y = self.ln_x(y.flatten(1).to(wkv.dtype)) + self._bonus(r, k, v_heads)
-        added: Tensor = self.output(y * gate)
+        added = self.product(y * gate, self.output.weight)
         return added, v if first_value is None else first_value, wkv
 
     def fused(
@@ -93,14 +99,16 @@ class TimeMix(nn.Module):
         vectors = (self.w0, self.a0, self.v0, self.k_k, self.k_a, self.r_k, self.ln_x.weight, self.ln_x.bias)
         packed = torch.stack([vector.flatten() for vector in vectors])
         y, wkv = gated_time_mix(projected, value_gate, first_value, packed, offsets, wkv)
-        return self.output(y), projected[2] if first_value is None else first_value, wkv
+        added = self.product(y, self.output.weight)
+        return added, projected[2] if first_value is None else first_value, wkv
 
     def _project(self, mixed: list[Tensor], first_value: Tensor | None) -> tuple[Tensor, ...]:
         """r, k, v, and before their biases the decay, the rate, the gate and the value gate: (T, C) each."""
         xr, xw, xk, xv, xa, xg = mixed
         value_gate = xv.new_empty(0) if first_value is None else (xv @ self.v1) @ self.v2
+        weights = self.receptance.weight, self.key.weight, self.value.weight
         return (
-            *(self.receptance(xr), self.key(xk), self.value(xv)),
+            *(self.product(*pair) for pair in zip((xr, xk, xv), weights, strict=True)),
             *(torch.tanh(xw @ self.w1) @ self.w2, (xa @ self.a1) @ self.a2, torch.sigmoid(xg @ self.g1) @ self.g2),
             value_gate,
         )
@@ -123,19 +131,18 @@ class ChannelMix(nn.Module):
 
     def __init__(self, size: Size) -> None:
         super().__init__()
+        self.product: LinearProduct = functional.linear
         self.x_k = nn.Parameter(torch.empty(1, 1, size.width))
         self.key = nn.Linear(size.width, size.feed_forward, bias=False)
         self.value = nn.Linear(size.feed_forward, size.width, bias=False)
 
     def forward(self, x: Tensor, packing: Packing, shift: Tensor) -> Tensor:
         mixed = x + (packing.shift(x, shift) - x) * self.x_k.view(-1)
-        added: Tensor = self.value(torch.relu(self.key(mixed)) ** 2)
-        return added
+        return self.product(torch.relu(self.product(mixed, self.key.weight)) ** 2, self.value.weight)
 
     def fused(self, mixed: Tensor) -> Tensor:
         """As `forward`, from the mixture (T, C), in `fused.py`'s operator."""
-        added: Tensor = self.value(squared_relu(self.key(mixed)))
-        return added
+        return self.product(squared_relu(self.product(mixed, self.key.weight)), self.value.weight)
 
 
 class Block(nn.Module):
@@ -235,6 +242,11 @@ class RWKV7(nn.Module):
             x, first_value, after = self._run(block, x, first_value, packing, state.layer(index))
             carried.append(after)
         return self.ln_out(x), State.stack(carried)
+
+    def multiply_with(self, product: LinearProduct) -> None:
+        """Have `product` multiply in the large projections of every layer: `fixed_linear`, `functional.linear`."""
+        for layer in self.layers:
+            layer.att.product = layer.ffn.product = product
 
     @property
     def layers(self) -> list[Block]:

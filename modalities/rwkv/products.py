@@ -8,13 +8,10 @@ import torch
 from torch import Tensor
 
 from capitoline.modalities.rwkv.compiled import call
-from capitoline.modalities.rwkv.library import kernels
+from capitoline.modalities.rwkv.fixed import FIXED, STEP, available, pack
 
 Product = Callable[[Tensor], Tensor]
 """(T, inputs) → (T, outputs)."""
-
-FIXED = torch.int16
-"""16-bit fixed point: float32 in and out, rounded to 5·10⁻⁴ (bfloat16: 2·10⁻³), half as fast again as float32."""
 
 
 def best_dtype() -> torch.dtype:
@@ -22,7 +19,7 @@ def best_dtype() -> torch.dtype:
     capabilities = torch.cpu.get_capabilities()
     if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"):
         return torch.bfloat16
-    return FIXED if hasattr(kernels(), "fixed_product") else torch.float32
+    return FIXED if available() else torch.float32
 
 
 def product_of(weight: Tensor, dtype: torch.dtype) -> Product:
@@ -42,10 +39,9 @@ def product_of(weight: Tensor, dtype: torch.dtype) -> Product:
 def fixed_product(weight: Tensor) -> Product:
     """The product in fixed point; float32 where a size is not a multiple of 16."""
     outputs, inputs = weight.shape
-    if outputs % 16 or inputs % 16:
+    if outputs % STEP or inputs % STEP:
         return lambda x: x @ weight.t()
-    packed, scales = torch.empty(outputs, inputs, dtype=FIXED), torch.empty(outputs)
-    call("fixed_pack", outputs, inputs, weight, packed, scales)
+    packed, scales = pack(weight)
 
     def product(x: Tensor) -> Tensor:
         out = torch.empty(len(x), outputs)

@@ -182,7 +182,7 @@ class Loop:
     def _read(self, network: Callable[..., Any], sequences: Sequence[npt.NDArray[Any]]) -> Tensor:
         """What `network` makes of the sequences laid end to end."""
         inputs, offsets = (one.to(self._device) for one in pack(sequences))
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._settings.half):
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._settings.arithmetic == "bfloat16"):
             read: Tensor = network(inputs, offsets)
         return read
 

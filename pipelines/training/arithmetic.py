@@ -1,0 +1,28 @@
+"""In what arithmetic a training multiplies matrices, beside autocast to bfloat16, which is the loop's."""
+
+from __future__ import annotations
+
+import torch
+
+from capitoline.configs.training import Training
+from capitoline.modalities.rwkv.fixed import available, fixed_linear
+from capitoline.modalities.rwkv.model import RWKV7
+
+
+def check_arithmetic(settings: Training) -> None:
+    """Raises ValueError: this machine or this model does not know the arithmetic that the settings ask for."""
+    if settings.arithmetic != "int16":
+        return
+    if settings.model != "rwkv":
+        raise ValueError(f"arithmetic: int16 is RWKV-7's, and the model is {settings.model!r}: write float32")
+    if torch.cuda.is_available() or not available():
+        raise ValueError(
+            "arithmetic: int16 needs the compiled kernels on a processor with AVX2 and without AVX-512, and no GPU "
+            "(`capitoline doctor` says what is here): write float32, or bfloat16 where the processor has it"
+        )
+
+
+def set_arithmetic(body: RWKV7, arithmetic: str) -> None:
+    """Have the body multiply in fixed point if that is what is asked for."""
+    if arithmetic == "int16":
+        body.multiply_with(fixed_linear)
