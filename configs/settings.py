@@ -178,6 +178,9 @@ class VoterSettings(Strict):
     rule: Literal["majority", "upper_median", "most_severe", "weighted"] = "majority"
     weights: dict[str, float] = {}
     """Weight of each expert's ballot, by name, for the rule `weighted`; 1 if not named."""
+    sure: float | None = Field(default=0.95, gt=0.5, le=1)
+    """Probability from which one expert is sure that an item reaches a label; no ballots of others then make its
+    rating more than one level milder. `null` counts ballots only."""
     review: Review = Review()
 
 

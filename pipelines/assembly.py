@@ -20,6 +20,7 @@ from capitoline.pipelines.graph import ITEMS, Graph, Node, Operator
 from capitoline.pipelines.records import DECODE, Decide
 from capitoline.pipelines.review import Reviewed, ReviewPolicy
 from capitoline.pipelines.sources.limits import ScanLimits
+from capitoline.voter.assured import Assured
 from capitoline.voter.rules import rule
 from capitoline.voter.voter import Voter
 
@@ -108,7 +109,8 @@ def _chosen_decider(settings: Settings, scale: RatingScale) -> Decider:
     chosen = settings.decider
     if isinstance(chosen, VoterSettings):
         _refuse_unknown(chosen.weights, [expert.name for expert in settings.experts])
-        return Voter(scale, rule(chosen.rule, chosen.weights), chosen.rule)
+        voter = Voter(scale, rule(chosen.rule, chosen.weights), chosen.rule)
+        return voter if chosen.sure is None else Assured(voter, scale, chosen.sure)
     if isinstance(chosen, FusionSettings):
         return _fitted_decider(chosen.weights, settings, scale)
     return Serving(MeanProbability(), scale)
