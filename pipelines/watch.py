@@ -19,7 +19,7 @@ from capitoline.pipelines.fingerprint import WATCHED, differences, fingerprint, 
 from capitoline.pipelines.graph import Result
 from capitoline.pipelines.job import SPOOL
 from capitoline.pipelines.lane import Lane
-from capitoline.pipelines.lock import locked
+from capitoline.pipelines.lock import Lock, locked
 from capitoline.pipelines.rating import report_on
 from capitoline.pipelines.records import culprit, timed
 from capitoline.pipelines.report.summary import Summary
@@ -77,16 +77,16 @@ def watch(watched: Watched, settings: Settings, committed: Committed, stopping: 
 
     Raises:
         ValueError: the source cannot be watched, settings are unfit, or `out` holds something else.
-        OSError: the output cannot be written (a full disk), or the port of the metrics is taken.
+        OSError: the output cannot be written (a full disk) or was removed, or the port of the metrics is taken.
     """
     _refuse_unfit(watched)
     weights = weights_digests(settings) | decider_digests(settings)
     build_decider(settings)
     build_shadow(settings)
-    with locked(watched.out):
+    with locked(watched.out) as lock:
         _claim(watched, settings, weights)
         started = time.monotonic()
-        rated = _Watch(watched, settings, committed, stopping).run()
+        rated = _Watch(watched, settings, committed, stopping, lock).run()
         holds_any = any((watched.out / "ratings").glob("part-*.parquet"))
         return report_on(watched.out, settings, time.monotonic() - started, rated) if holds_any else None
 
@@ -120,13 +120,13 @@ def _claim(watched: Watched, settings: Settings, weights: dict[str, str]) -> Non
 class _Watch:
     """One run: a thread reads the source, this one rates and commits."""
 
-    def __init__(self, watched: Watched, settings: Settings, committed: Committed, stopping: Event) -> None:
+    def __init__(self, watched: Watched, settings: Settings, committed: Committed, stopping: Event, lock: Lock) -> None:
         running = settings.running
         limits = BatchLimits(running.batch_items, running.batch_bytes, watched.max_wait, watched.queue_items)
         self._settings, self._committed, self._stopping = settings, committed, stopping
-        self._journal = Journal(watched.out)
+        self._journal = Journal(watched.out, lock.check)
         ledger = Ledger(self._journal.rated())
-        self._suspects = Suspects(watched.out, ledger.has)
+        self._suspects = Suspects(watched.out, ledger.has, lock.check)
         self._source = _source(watched, settings, ledger, self._journal)
         # What a pipe has given will not come again: it is rated before the watch ends.
         self._batcher = Batcher(limits, abandoned=stopping if self._source.repeats else Event())
@@ -152,8 +152,8 @@ class _Watch:
             finally:
                 self._stopping.set()
                 lane.close()
-                self._suspects.close()
                 self._source.close()
+                self._suspects.close()
         return rated
 
     def _feed(self) -> None:

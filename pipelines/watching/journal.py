@@ -6,14 +6,14 @@ that months of small batches do not end in millions of files.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from capitoline.pipelines.atomic import write_atomically
-from capitoline.pipelines.store import EVIDENCE, Record, Store
+from capitoline.pipelines.store import EVIDENCE, Record, Store, unchecked
 from capitoline.pipelines.watching.arrivals import ARRIVAL
 
 PART_ITEMS = 256
@@ -23,8 +23,9 @@ PART_ITEMS = 256
 class Journal:
     """The parts of one output folder, which is locked by now."""
 
-    def __init__(self, out: Path) -> None:
-        self._store = Store(out)
+    def __init__(self, out: Path, check: Callable[[], None] = unchecked) -> None:
+        """`check` raises OSError once the folder is not ours any more."""
+        self._store, self._check = Store(out), check
         self._store.prepare()
         self._shard = max(self._store.committed(), default=0)
         self._discard_uncommitted()
@@ -35,11 +36,11 @@ class Journal:
         """Adds the records of new items.
 
         Raises:
-            OSError: they cannot be written (a full disk); the parts stay as they were.
+            OSError: they cannot be written (a full disk, a folder that is not ours); the parts stay as they were.
         """
         if self._items >= PART_ITEMS:
             self._shard, self._items = self._shard + 1, 0
-        self._store.commit(self._shard, records)
+        self._store.commit(self._shard, records, self._check)
         self._items += len(records)
 
     def rated(self) -> Iterator[tuple[str, str]]:

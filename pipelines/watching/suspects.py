@@ -11,6 +11,7 @@ from pathlib import Path
 
 from capitoline.modalities.schema import Item
 from capitoline.pipelines.atomic import write_atomically
+from capitoline.pipelines.store import unchecked
 from capitoline.pipelines.watching.arrivals import ARRIVAL
 
 IN_HAND = "in-hand.json"
@@ -22,8 +23,9 @@ DEATHS = 3
 class Suspects:
     """The memory of deaths of one output folder."""
 
-    def __init__(self, out: Path, is_rated: Callable[[str], bool]) -> None:
-        self._path = out / IN_HAND
+    def __init__(self, out: Path, is_rated: Callable[[str], bool], check: Callable[[], None] = unchecked) -> None:
+        """`check` raises OSError once the folder is not ours any more."""
+        self._path, self._check = out / IN_HAND, check
         deaths: dict[str, int] = json.loads(self._path.read_text(encoding="utf-8")) if self._path.exists() else {}
         self._deaths = {token: count for token, count in deaths.items() if not is_rated(token)}
 
@@ -37,6 +39,7 @@ class Suspects:
 
     def take_in_hand(self, items: Sequence[Item]) -> None:
         """Remembers, before they are rated, that these items will have been there if the process dies."""
+        self._check()
         tokens = [item.metadata[ARRIVAL] for item in items]
         text = json.dumps(self._deaths | {token: self._deaths.get(token, 0) + 1 for token in tokens})
         write_atomically(self._path, lambda path: path.write_text(text, encoding="utf-8"))
@@ -51,4 +54,5 @@ class Suspects:
         if self._deaths:
             self.take_in_hand(())
         else:
+            self._check()
             self._path.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.request import urlopen
 
+from capitoline.pipelines.commands.common import CANNOT_GO_ON
 from capitoline.pipelines.store import read_ratings
 
 Row = dict[str, Any]
@@ -64,6 +65,12 @@ class Process:
         self._process.wait(timeout=300)
         self._process.communicate()
         return self._process.returncode
+
+    def failed(self) -> str:
+        """What it said when it could not go on."""
+        self._process.wait(timeout=300)
+        assert self._process.returncode == CANNOT_GO_ON
+        return self._process.communicate()[1].decode()
 
     def kill(self) -> None:
         self._process.kill()

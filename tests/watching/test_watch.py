@@ -19,8 +19,10 @@ from capitoline.modalities.schema import UNRATED
 from capitoline.pipelines import rate
 from capitoline.pipelines.explain import explain
 from capitoline.pipelines.fingerprint import fingerprint, refuse_other_command
+from capitoline.pipelines.lock import locked
 from capitoline.pipelines.replay import replay
-from capitoline.pipelines.store import read_evidence
+from capitoline.pipelines.store import Store, read_evidence
+from capitoline.pipelines.watching.suspects import IN_HAND
 from tests.watching.processes import Process, Row, ratings
 
 pytestmark = pytest.mark.slow
@@ -136,6 +138,27 @@ def test_a_folder_with_pictures_is_rated_like_the_batch_job_and_its_figures_can_
     assert_rated_alike(out, tmp_path / "rated")
     assert ratings(out)["inbox/broken.jpg"]["rating"] == UNRATED
     assert replay(out, Settings()).moved == ()
+
+
+@pytest.mark.parametrize("taken_over", [False, True])
+def test_a_folder_that_is_removed_or_taken_over_stops_it_and_gets_nothing_of_it(
+    run: Callable[..., Process], light: Path, tmp_path: Path, taken_over: bool
+) -> None:
+    out = tmp_path / "out"
+    watch = run("-", "--out", str(out), "--config", str(light), "--jsonl", "--max-wait", "0", stdin=subprocess.PIPE)
+    watch.stdin.write(b'{"id": "first", "text": "A boy and his dog."}\n')
+    watch.stdin.flush()
+    watch.committed(1)
+    out.rename(tmp_path / "moved")
+    if taken_over:
+        with locked(out):
+            Store(out).prepare()
+    watch.stdin.write(b'{"id": "second", "text": "A killer hunts them."}\n')
+    watch.stdin.flush()
+    assert "was removed or replaced" in watch.failed()
+    assert list(ratings(tmp_path / "moved")) == ["first"]
+    assert not out.exists() or ratings(out) == {}
+    assert not (out / IN_HAND).exists()
 
 
 def test_another_configuration_or_source_is_refused(run: Callable[..., Process], light: Path, tmp_path: Path) -> None:
