@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from capitoline.modalities.schema import Decoded, Evidence, Failure, Frame, Item, Modality, Outcome
+from capitoline.modalities.schema import FAILURES, Decoded, Evidence, Failure, Frame, Item, Modality, Outcome
 from capitoline.pipelines.fingerprint import Fingerprint, read_fingerprint
 from capitoline.pipelines.records import DECODE, GRAPH
 from capitoline.pipelines.store import Store
@@ -66,8 +66,7 @@ def recorded_items(ratings: pa.Table, evidence: pa.Table, experts: Sequence[str]
     for row in ratings.select(columns).to_pylist():
         known = told[row["item_id"]]
         heard = sorted((one for one in known if one.expert in order), key=lambda one: order[one.expert])
-        unreadable = tuple(Failure(one.outcome, one.reason) for one in known if one.expert == DECODE)
-        yield _decoded(row, unreadable), heard
+        yield _decoded(row, known), heard
 
 
 def _evidence(table: pa.Table) -> Iterator[tuple[str, Evidence]]:
@@ -93,7 +92,8 @@ def _evidence(table: pa.Table) -> Iterator[tuple[str, Evidence]]:
         )
 
 
-def _decoded(row: dict[str, Any], unreadable: tuple[Failure, ...]) -> Decoded:
+def _decoded(row: dict[str, Any], known: Sequence[Evidence]) -> Decoded:
+    of_files = [one for one in known if one.expert == DECODE and one.modality is None]
     parts = {Modality(one) for one in row["modalities"]}
     return Decoded(
         item=Item(row["item_id"]),
@@ -103,7 +103,14 @@ def _decoded(row: dict[str, Any], unreadable: tuple[Failure, ...]) -> Decoded:
         pictures=(BLANK,) if Modality.IMAGE in parts else (),
         film=(BLANK,) if Modality.VIDEO in parts else (),
         sound=SILENCE if Modality.AUDIO in parts else None,
-        failures={Modality(one): Failure(Outcome.ERROR, "could not be decoded") for one in row["undecoded"]},
-        unreadable=unreadable,
+        failures={Modality(one): _failure(Modality(one), known) for one in row["undecoded"]},
+        unreadable=tuple(Failure(one.outcome, one.reason) for one in of_files),
         notes=tuple(row["notes"]),
     )
+
+
+def _failure(part: Modality, known: Sequence[Evidence]) -> Failure:
+    """Why a part could not be decoded, as the decoder told it or an expert that was to look there."""
+    failed = [one for one in known if one.outcome in FAILURES]
+    told = [one for one in failed if one.modality is part] or [one for one in failed if one.expert != DECODE]
+    return Failure(told[0].outcome, told[0].reason) if told else Failure(Outcome.ERROR, "could not be decoded")

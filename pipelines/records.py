@@ -6,15 +6,14 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from capitoline.modalities.schema import Decider, Decoded, Evidence, Item, Outcome, Verdict
+from capitoline.modalities.schema import FAILURES, Decider, Decoded, Evidence, Item, Outcome, Verdict
 from capitoline.pipelines.store import Record
 
 GRAPH = "graph"
 """The name under which the graph itself gives evidence: of a process that an item killed."""
 
 DECODE = "decode"
-"""The name under which the decoder gives evidence: of files of which not even the kind is known."""
-
+"""The name under which the decoder gives evidence: of files of unknown kind, and of what no expert reports."""
 
 logger = logging.getLogger("capitoline")
 
@@ -31,8 +30,7 @@ class Decide:
         return [self._record(one, evidence) for one, evidence in zip(decoded, columns, strict=True)]
 
     def _record(self, decoded: Decoded, evidence: Sequence[Evidence]) -> Record:
-        unreadable = [Evidence(DECODE, None, one.outcome, reason=one.reason) for one in decoded.unreadable]
-        told = [*unreadable, *evidence]
+        told = [*_undecoded(decoded, evidence), *evidence]
         return Record(
             item=decoded.item,
             verdict=self._decider(decoded, told),
@@ -53,6 +51,14 @@ class Decide:
         except Exception:
             logger.exception("%s: the shadow %s could not decide", decoded.item.id, self._shadow.name)
             return None
+
+
+def _undecoded(decoded: Decoded, evidence: Sequence[Evidence]) -> list[Evidence]:
+    """Failures that no expert reports, since none looks there or the one that does rated by another part."""
+    reported = {one.reason for one in evidence if one.outcome in FAILURES}
+    lost = [(part, failure) for part, failure in decoded.failures.items() if failure.reason not in reported]
+    failures = [*((None, failure) for failure in decoded.unreadable), *lost]
+    return [Evidence(DECODE, part, failure.outcome, failure.reason) for part, failure in failures]
 
 
 def culprit(decider: Decider, item: Item, reason: str, shadow: Decider | None = None) -> Record:
