@@ -55,7 +55,7 @@ class Tags:
         return evidence
 
     def _readable(self, text: str | None) -> bool:
-        return bool(text and text.strip()) and self._rater.known_share(text or "") >= LEAST_KNOWN
+        return text is not None and bool(text.strip()) and self._rater.read(text).known_share >= LEAST_KNOWN
 
 
 def tag_names(tags: Iterable[str]) -> list[str]:

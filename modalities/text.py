@@ -16,7 +16,7 @@ from capitoline.modalities.shielded import shielded
 
 if TYPE_CHECKING:
     from capitoline.modalities.networks.rater import Ratings
-    from capitoline.modalities.networks.trunk import TextRater
+    from capitoline.modalities.networks.trunk import Reading, TextRater
 
 RATING = "text"
 """The head that rates."""
@@ -47,8 +47,9 @@ class Text:
 
     def _rate(self, items: Sequence[Decoded]) -> list[Evidence]:
         texts = [item.text or "" for item in items]
-        reasons = [self._reason_not_to_rate(text) for text in texts]
-        read = [text for text, reason in zip(texts, reasons, strict=True) if not reason]
+        readings = [self._rater.read(text) for text in texts]
+        reasons = [_reason_not_to_rate(*pair) for pair in zip(texts, readings, strict=True)]
+        read = [reading for reading, reason in zip(readings, reasons, strict=True) if not reason]
         ratings = self._rater.by_heads(read, [RATING, *self._harms]) if read else {}
         rows = iter(range(len(texts)))
         return [
@@ -73,13 +74,13 @@ class Text:
             if severity:
                 yield Tag(axis or shape.levels[severity], 1.0 - float(of_levels[0]))
 
-    def _reason_not_to_rate(self, text: str) -> str:
-        if not text.strip():
-            return "the text is empty"
-        known = self._rater.known_share(text)
-        if known < LEAST_KNOWN:
-            return f"only {known:.0%} of the text is in words that the weights know: another language, or a cipher"
-        return ""
+
+def _reason_not_to_rate(text: str, reading: Reading) -> str:
+    if not text.strip():
+        return "the text is empty"
+    if (known := reading.known_share) < LEAST_KNOWN:
+        return f"only {known:.0%} of the text is in words that the weights know: another language, or a cipher"
+    return ""
 
 
 def _has_text(item: Decoded) -> bool:

@@ -22,6 +22,12 @@ BYTES = 256
 Tokens = npt.NDArray[np.int64]
 
 
+def known_share(text: str, tokens: Tokens) -> float:
+    """Share of the bytes of `text` that lie in tokens longer than a byte; `tokens` are what it encodes to."""
+    spelt = int((tokens <= BYTES).sum())
+    return 1.0 - spelt / max(1, len(text.encode("utf-8", "surrogatepass")))
+
+
 class Vocabulary:
     """World ids ↔ rows of the embedding.
 
@@ -50,11 +56,6 @@ class Vocabulary:
             row = self._row_of.get(world)
             rows.extend((row,) if row is not None else self._spelt(world))
         return np.array(rows, np.int64)
-
-    def known_share(self, text: str) -> float:
-        """Share of the text's bytes that lie in kept tokens longer than a byte."""
-        spelt = int((self.encode(text) <= BYTES).sum())
-        return 1.0 - spelt / max(1, len(text.encode("utf-8", "surrogatepass")))
 
     def spellings(self) -> list[bytes]:
         """The bytes of each row of the embedding; the beginning, and ids that are no token, have none."""

@@ -7,13 +7,14 @@ severe window speaks for it: one explicit page in a long book must not be averag
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from capitoline.modalities.language.normalise import Normalised, normalise
-from capitoline.modalities.language.vocabulary import BEGIN, Tokens, Vocabulary
+from capitoline.modalities.language.normalise import normalise
+from capitoline.modalities.language.vocabulary import BEGIN, Tokens, Vocabulary, known_share
 from capitoline.modalities.networks.rater import Ratings, SequenceRater
 from capitoline.modalities.weights import find_weights
 
@@ -22,6 +23,16 @@ def windows(tokens: Tokens, length: int) -> list[Tokens]:
     """`tokens` in as few stretches of at most `length` as possible, all about equally long, each begun."""
     pieces = np.array_split(tokens, max(1, -(-len(tokens) // length)))
     return [np.concatenate(([BEGIN], piece)) for piece in pieces]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A text in tokens."""
+
+    windows: tuple[Tokens, ...]
+    """Of every reading of the text: a guess stands beside what is written, so it cannot make it milder."""
+    known_share: float
+    """Share of the text's bytes, as it is read, in tokens the weights have a vector for; 0 if it shows nothing."""
 
 
 class TextRater:
@@ -41,9 +52,16 @@ class TextRater:
         Raises:
             ValueError: the weights have no such head.
         """
-        return self.by_heads(texts, [head])[head]
+        return self.by_heads([self.read(text) for text in texts], [head])[head]
 
-    def by_heads(self, texts: Sequence[str], heads: Sequence[str]) -> dict[str, Ratings]:
+    def read(self, text: str) -> Reading:
+        """`text` in tokens, with the disguises of its characters undone (`normalise`)."""
+        readings = normalise(text).readings
+        tokens = [self._vocabulary.encode(one) for one in readings]
+        known = known_share(readings[-1], tokens[-1]) if readings[-1].strip() else 0.0
+        return Reading(tuple(window for one in tokens for window in windows(one, self._window)), known)
+
+    def by_heads(self, texts: Sequence[Reading], heads: Sequence[str]) -> dict[str, Ratings]:
         """As a call, by several heads, for which the trunk reads the texts but once.
 
         Raises:
@@ -52,22 +70,9 @@ class TextRater:
         for head in heads:
             if head not in self.heads:
                 raise ValueError(f"these weights have no head {head!r}, only {', '.join(self.heads)}")
-        parts = [self._windows(normalise(text)) for text in texts]
-        owners = [owner for owner, part in enumerate(parts) for _ in part]
-        ratings = self._rater.by_heads([window for part in parts for window in part], heads)
+        owners = [owner for owner, text in enumerate(texts) for _ in text.windows]
+        ratings = self._rater.by_heads([window for text in texts for window in text.windows], heads)
         return {head: one.worst_of(owners, len(texts)) for head, one in ratings.items()}
-
-    def known_share(self, text: str) -> float:
-        """Share of the text's bytes that lie in tokens the weights have a vector for, longer than a byte.
-
-        Of the text as it is read (`normalise`); 0 if it shows nothing at all.
-        """
-        read = normalise(text).readings[-1]
-        return self._vocabulary.known_share(read) if read.strip() else 0.0
-
-    def _windows(self, text: Normalised) -> list[Tokens]:
-        """Of every reading of the text: a guess stands beside what is written, so it cannot make it milder."""
-        return [one for read in text.readings for one in windows(self._vocabulary.encode(read), self._window)]
 
 
 def load_text_rater(weights: str) -> TextRater:

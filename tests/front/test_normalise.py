@@ -198,7 +198,7 @@ def test_a_guess_never_makes_a_text_milder(rater: TextRater) -> None:
 
 @pytest.mark.parametrize("text", ["\u200b\u200b\ufeff", "\u202e\u2066", RUSSIAN, GREEK])
 def test_what_shows_nothing_or_is_in_another_script_is_not_rated(rater: TextRater, text: str) -> None:
-    assert rater.known_share(text) < LEAST_KNOWN
+    assert rater.read(text).known_share < LEAST_KNOWN
     assert Text(rater)([_item(text)])[0].outcome is Outcome.UNSUPPORTED
 
 

@@ -80,7 +80,9 @@ def _changed(before: Mapping[str, torch.Tensor], after: Mapping[str, torch.Tenso
 
 def test_heads_of_all_shapes_are_served_as_they_were_trained(trunk: Path) -> None:
     _equals_its_network(trunk)
-    ratings = TextRater(trunk).by_heads(["A man is shot.", "A child finds a dog. " * 40], ["text", "kim"])
+    rater = TextRater(trunk)
+    texts = [rater.read(text) for text in ("A man is shot.", "A child finds a dog. " * 40)]
+    ratings = rater.by_heads(texts, ["text", "kim"])
     assert ratings["text"].probabilities.shape == (2, 5)
     assert ratings["kim"].probabilities.shape == (2, 3, 11)
     assert ratings["kim"].severities.shape == (2, 3)
