@@ -16,22 +16,30 @@ constexpr int CELLS = N * N;
 // One token, in float32: what went into the recurrence, and the gradients that come out of it.
 struct alignas(64) Moment {
     float r[N], decay[N], k[N], v[N], a[N], b[N], removed[N];  // removed = S_{t-1} a_t
+    float rate[N], fading[N], opening[N];  // the gates that made b, the decay and v
     float to_y[N];
     float to_r[N], to_decay[N], to_k[N], to_v[N], to_a[N], to_b[N], to_removed[N];
 
-    Ready ready() { return {r, decay, k, v, a, b}; }
+    Ready ready() { return {r, decay, k, v, a, b, rate, fading, opening}; }
 };
 
 inline void replay(const Moment& now, const float* from, float* to) {
     constexpr int HALF = VECTORS / 2;  // so that decays, keys and b stay in registers
-    for (int first = 0; first < N; first += HALF * LANES)
-        for (int value = 0; value < N; value++)
+    for (int first = 0; first < N; first += HALF * LANES) {
+        Floats decay[HALF], k[HALF], b[HALF];
+        for (int g = 0; g < HALF; g++) {
+            int c = first + g * LANES;
+            decay[g] = load(now.decay + c), k[g] = load(now.k + c), b[g] = load(now.b + c);
+        }
+        for (int value = 0; value < N; value++) {
+            float removed = now.removed[value], v = now.v[value];
 #pragma GCC unroll 4
             for (int g = 0; g < HALF; g++) {
-                int c = first + g * LANES;
-                Floats cell = load(from + value * N + c) * load(now.decay + c);
-                store(to + value * N + c, cell + load(now.b + c) * now.removed[value] + load(now.k + c) * now.v[value]);
+                int c = value * N + first + g * LANES;
+                store(to + c, load(from + c) * decay[g] + b[g] * removed + k[g] * v);
             }
+        }
+    }
 }
 
 // Adds this token's reading to the state's gradient; yields the gradients of v and of `removed`.

@@ -29,7 +29,7 @@ struct Vectors {
 
 // Gates of one token of one head, and what leads past the state: returns sum_j r_j k_j r_k_j.
 template <class T>
-float prepare(const Ready& to, const Projected<T>& in, const Vectors& layer, int64_t token, int64_t at, int64_t channel) {
+float prepare(const Ready ready, const Projected<T> in, const Vectors layer, int64_t token, int64_t at, int64_t channel) {
     Floats length = {}, bonus = {};
     const T* v = in.v + token * in.value_stride + channel;
     for (int c = 0; c < N; c += LANES) {
@@ -41,21 +41,24 @@ float prepare(const Ready& to, const Projected<T>& in, const Vectors& layer, int
         length += removal * removal;
         bonus += r * key * load(layer.r_k + own);
         if (in.value_gate) {
-            Floats gate = sigmoid(load(in.value_gate + at + c) + load(layer.v0 + own));
-            value += (load(in.first_value + at + c) - value) * gate;
+            Floats opening = sigmoid(load(in.value_gate + at + c) + load(layer.v0 + own));
+            value += (load(in.first_value + at + c) - value) * opening;
+            store(ready.opening + c, opening);
         }
-        store(to.decay + c, exponential(DECAY_SCALE * sigmoid(load(in.decay + at + c) + load(layer.w0 + own))));
-        store(to.r + c, r);
-        store(to.k + c, key);
-        store(to.v + c, value);
-        store(to.a + c, removal);
-        store(to.b + c, rate);
+        Floats fading = sigmoid(load(in.decay + at + c) + load(layer.w0 + own));
+        store(ready.fading + c, fading);
+        store(ready.decay + c, exponential(DECAY_SCALE * fading));
+        store(ready.r + c, r);
+        store(ready.k + c, key);
+        store(ready.v + c, value);
+        store(ready.a + c, removal);
+        store(ready.rate + c, rate);
     }
     float inverse = 1.f / std::max(std::sqrt(sum(length)), 1e-12f);
     for (int c = 0; c < N; c += LANES) {
-        Floats removal = load(to.a + c) * inverse;
-        store(to.a + c, -removal);
-        store(to.b + c, removal * load(to.b + c));
+        Floats removal = load(ready.a + c) * inverse;
+        store(ready.a + c, -removal);
+        store(ready.b + c, removal * load(ready.rate + c));
     }
     return sum(bonus);
 }

@@ -13,17 +13,18 @@ namespace {
 
 constexpr int STEPS = 8;  // tokens prepared together, so that they and the state stay in the first-level cache
 
-// Where the vectors of one token of one head go, N each.
+// Where the vectors of one token of one head go, N each; the last three are the gates that made b, the decay and v.
 struct Ready {
-    float *r, *decay, *k, *v, *a, *b;
+    float *r, *decay, *k, *v, *a, *b, *rate, *fading, *opening;
 };
 
 // A few tokens of one head, in float32 and ready for the recurrence, and what it makes of them.
 struct alignas(64) Tokens {
     float r[STEPS][N], decay[STEPS][N], k[STEPS][N], v[STEPS][N], a[STEPS][N], b[STEPS][N];
     float y[STEPS][N], removed[STEPS][N];  // removed = S_{t-1} a_t
+    float rate[N], fading[N], opening[N];  // of the last one prepared: the forward pass needs them no more
 
-    Ready ready(int step) { return {r[step], decay[step], k[step], v[step], a[step], b[step]}; }
+    Ready ready(int step) { return {r[step], decay[step], k[step], v[step], a[step], b[step], rate, fading, opening}; }
 };
 
 // The state of one head, values in blocks that fit in registers: [block][key][value in block].

@@ -106,19 +106,18 @@ void unfinish(Moment& now, Bonus& bonus, const float* y, const Vectors& layer, c
 
 // `prepare` backwards: from the gradients of what the recurrence takes to those of the projections.
 template <class T>
-void unprepare(const Moment& now, const Bonus& bonus, const Projected<T>& in, const Vectors& layer,
-               const Gradients<T>& out, const VectorGradients& to, int64_t at, int64_t channel) {
+void unprepare(const Moment& now, const Bonus& bonus, const Projected<T> in, const Vectors layer,
+               const Gradients<T> out, const VectorGradients to, int64_t at, int64_t channel) {
     Floats length = {}, along = {};
     for (int c = 0; c < N; c += LANES) {
         Floats removal = load(in.k + at + c) * load(layer.k_k + channel + c);
-        Floats rate = sigmoid(load(in.rate + at + c) + load(layer.a0 + channel + c));
         length += removal * removal;
-        along += load(now.a + c) * (load(now.to_a + c) - load(now.to_b + c) * rate);
+        along += load(now.a + c) * (load(now.to_a + c) - load(now.to_b + c) * load(now.rate + c));
     }
     float inverse = 1.f / std::max(std::sqrt(sum(length)), 1e-12f), tilt = sum(along);
     for (int c = 0; c < N; c += LANES) {
         int64_t own = channel + c;
-        Floats rate = sigmoid(load(in.rate + at + c) + load(layer.a0 + own)), raw = load(in.k + at + c);
+        Floats rate = load(now.rate + c), raw = load(in.k + at + c);
         Floats normed = -load(now.a + c), k_a = load(layer.k_a + own), k_k = load(layer.k_k + own);
         Floats r = load(now.r + c), r_k = load(layer.r_k + own), k = load(now.k + c);
         Floats to_k = load(now.to_k + c) + r * r_k * bonus.gradient;
@@ -133,14 +132,14 @@ void unprepare(const Moment& now, const Bonus& bonus, const Projected<T>& in, co
         add(to.k_a + own, to_k * raw * (rate - 1.f));
         add(to.a0 + own, to_rate);
 
-        Floats fading = sigmoid(load(in.decay + at + c) + load(layer.w0 + own));
+        Floats fading = load(now.fading + c);
         Floats to_decay = load(now.to_decay + c) * load(now.decay + c) * DECAY_SCALE * fading * (1.f - fading);
         store(out.decay + at + c, to_decay);
         add(to.w0 + own, to_decay);
 
         Floats to_v = load(now.to_v + c) + load(bonus.to_sum + c) * bonus.value;
         if (in.value_gate) {
-            Floats gate = sigmoid(load(in.value_gate + at + c) + load(layer.v0 + own));
+            Floats gate = load(now.opening + c);
             Floats difference = load(in.first_value + at + c) - load(in.v + at + c);
             Floats to_value_gate = to_v * difference * gate * (1.f - gate);
             store(out.first_value + at + c, to_v * gate);

@@ -88,11 +88,9 @@ inline void transpose(Floats (&rows)[LANES]) {
 inline Floats exponential(Floats x) {
     x = x < -87.f ? splat(-87.f) : x;
     x = x > 87.f ? splat(87.f) : x;
-    Floats scaled = x * 1.44269504088896341f;
-    scaled += scaled < 0.f ? splat(-.5f) : splat(.5f);
-    Ints power = __builtin_convertvector(scaled, Ints);
-    Floats whole = __builtin_convertvector(power, Floats);
-    Floats rest = x - whole * 0.693145751953125f - whole * 1.42860682030941723212e-6f;
+    Floats shifted = x * 1.44269504088896341f + 12582912.f;  // 1.5 · 2²³: the power of two ends in the lowest bits
+    Floats power = shifted - 12582912.f;
+    Floats rest = x - power * 0.693145751953125f - power * 1.42860682030941723212e-6f;
     Floats series = splat(1.9875691500e-4f);
     series = series * rest + 1.3981999507e-3f;
     series = series * rest + 8.3334519073e-3f;
@@ -100,7 +98,7 @@ inline Floats exponential(Floats x) {
     series = series * rest + 1.6666665459e-1f;
     series = series * rest + 5.0000001201e-1f;
     series = series * rest * rest + rest + 1.f;
-    return series * reinterpret_cast<Floats>((power + 127) << 23);
+    return reinterpret_cast<Floats>(reinterpret_cast<Ints>(series) + (reinterpret_cast<Ints>(shifted) << 23));
 }
 
 inline Floats sigmoid(Floats x) { return 1.f / (1.f + exponential(-x)); }
