@@ -18,8 +18,8 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from capitoline.modalities.decoding.filmstrip import Clock, FilmStrip
+from capitoline.modalities.decoding.lengths import lacks_its_end, missing_bytes
 from capitoline.modalities.decoding.limits import UndecodableError
-from capitoline.modalities.decoding.riff import missing_bytes
 from capitoline.modalities.decoding.soundtrack import PACKET_ERRORS, SoundTrack, message
 from capitoline.modalities.schema import SAMPLE_RATE, Failure, Frame, Modality, Outcome
 
@@ -97,6 +97,8 @@ def _shortfall(data: bytes, film: Film, declared: float) -> str:
     missing, duration = missing_bytes(data), film.duration or 0.0
     if missing > SLACK_SHARE * len(data):
         return f"cut short: {missing:,} of {missing + len(data):,} bytes are missing"
+    if lacks_its_end(data):
+        return "cut short: the last page is not the end of its stream"
     if duration < declared and _apart(duration, declared) and not film.cut:
         return f"ends after {duration:.1f} of the {declared:.1f} seconds that it declares"
     return ""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from types import MappingProxyType
 from typing import Any, cast
 
 import av
@@ -56,14 +57,16 @@ def film(
     sound_codec: str = "flac",
     key_every: int = 12,
     lost: bool = False,
+    options: Mapping[str, str] = MappingProxyType({}),
 ) -> bytes:
     """A film of the frames and of mono sound at 44.1 kHz, either of which may be missing.
 
     Args:
         lost: the frames are announced and left out.
+        options: of the container.
     """
     stream = io.BytesIO()
-    with av.open(stream, "w", format=container) as output:
+    with av.open(stream, "w", format=container, options=dict(options)) as output:
         pictures = _video(output, frames, codec, key_every) if frames else None
         track = (
             cast(AudioStream, output.add_stream(sound_codec, rate=44_100, layout="mono")) if sound is not None else None

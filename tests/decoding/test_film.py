@@ -20,6 +20,7 @@ from tests.decoding.making import film, saved, scenery, shades, tone
 
 DURATION = b"\x44\x89\x88"
 """Matroska's duration in milliseconds, a 64-bit float."""
+CODECS = {"wav": "pcm_s16le", "mp3": "mp3", "ogg": "flac", "flac": "flac", "matroska": "flac"}
 
 
 def read(
@@ -122,6 +123,41 @@ def test_a_film_cut_short_keeps_its_frames_and_says_where_it_ends() -> None:
     seen = read(whole[: len(whole) // 2])
     assert seen.frames
     assert "of the 8.0 seconds that it declares" in seen.failures[Modality.VIDEO].reason
+
+
+@pytest.mark.parametrize("container", ["wav", "mp3", "ogg", "flac", "matroska"])
+@pytest.mark.parametrize("share", [0.2, 0.6])
+def test_a_sound_cut_short_is_a_failure_and_what_is_left_is_heard(container: str, share: float) -> None:
+    whole = film(sound=tone(8.0), container=container, sound_codec=CODECS[container])
+    assert not read(whole).failures
+    seen = read(whole[: int(share * len(whole))])
+    assert seen.sound is not None
+    assert Modality.AUDIO in seen.failures
+
+
+@pytest.mark.parametrize("name", ["speech_clips/fw_hotwords.mp3", "esc10_sounds", "video_clips/pixelprobe_valid.mp4"])
+def test_a_real_file_cut_short_is_a_failure(data: Path, name: str) -> None:
+    path = data / name if (data / name).is_file() else min((data / name).glob("*.ogg"))
+    whole = path.read_bytes()
+    assert not read(whole).failures
+    for share in (0.5, 0.85):
+        seen = read(whole[: int(share * len(whole))])
+        assert seen.failures, share
+
+
+def test_an_mp3_cut_behind_a_long_tag_is_a_failure() -> None:
+    sound = film(sound=tone(8.0), container="mp3", sound_codec="mp3", options={"id3v2_version": "0"})
+    tag = b"ID3\x04\x00\x00" + bytes((0, 0, 2, 10)) + bytes(2 * 128 + 10)
+    padded = tag + bytes(500) + sound
+    assert not read(padded).failures
+    assert Modality.AUDIO in read(padded[: len(padded) // 2]).failures
+
+
+@pytest.mark.parametrize(("container", "codec"), [("mp3", "mp3"), ("adts", "aac")])
+def test_a_sound_that_declares_no_length_is_whole_wherever_it_ends(container: str, codec: str) -> None:
+    options = {"write_xing": "0"} if container == "mp3" else {}
+    whole = film(sound=tone(4.0), container=container, sound_codec=codec, options=options)
+    assert not read(whole[: len(whole) // 2]).failures
 
 
 def test_damaged_packets_are_a_failure_and_the_rest_is_shown() -> None:
