@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from capitoline.configs.settings import Settings
-from capitoline.pipelines.atomic import write_atomically
+from capitoline.modalities.atomic import write_atomically
 
 RUN_FILE = "run.json"
 WATCHED = "watch "

@@ -17,8 +17,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from capitoline.modalities.atomic import write_atomically
 from capitoline.modalities.schema import File, Item, Storage
-from capitoline.pipelines.atomic import write_atomically
 
 _FILE = pa.struct(
     [

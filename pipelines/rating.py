@@ -15,9 +15,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from capitoline.configs.settings import Settings
+from capitoline.modalities.atomic import write_atomically
 from capitoline.modalities.schema import File, Item
 from capitoline.pipelines.assembly import build_decoder
-from capitoline.pipelines.atomic import write_atomically
 from capitoline.pipelines.job import SPOOL, Job, Progress, Request, silent
 from capitoline.pipelines.report.page import Thumbnail, write_report
 from capitoline.pipelines.report.summary import Summary, write_summary

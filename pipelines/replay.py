@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from capitoline.configs.settings import Settings
+from capitoline.modalities.atomic import write_atomically
 from capitoline.pipelines.assembly import build_decider, build_shadow
-from capitoline.pipelines.atomic import write_atomically
 from capitoline.pipelines.experts import weights_digests
 from capitoline.pipelines.fingerprint import RUN_FILE, Fingerprint, advice_on_weights, changes, fingerprint
 from capitoline.pipelines.moves import MOVES_FILE, Moves, count_moves, pairs_of

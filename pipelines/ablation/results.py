@@ -8,12 +8,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from capitoline.modalities.atomic import write_atomically
 from capitoline.pipelines.ablation.findings import Findings
 from capitoline.pipelines.ablation.outcomes import Measured, measured
 from capitoline.pipelines.ablation.page import page
 from capitoline.pipelines.ablation.picture import picture
 from capitoline.pipelines.ablation.words import between, method, number, p_value, share, signed, signed_between, verdict
-from capitoline.pipelines.atomic import write_atomically
 
 COMBINATIONS = pa.schema(
     [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from capitoline.configs.answers import AnswerDistillation
-from capitoline.pipelines.atomic import write_atomically
+from capitoline.modalities.atomic import write_atomically
 from capitoline.pipelines.distillation.ledger import Prices
 from capitoline.pipelines.distillation.parts import FILES
 from capitoline.pipelines.distillation.provenance import Source

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from capitoline.pipelines.atomic import write_atomically
+from capitoline.modalities.atomic import write_atomically
 from capitoline.pipelines.distillation.answer import Fate
 from capitoline.pipelines.distillation.provenance import Row, fate_of, usage_of, with_usage
 

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from rich.progress import track
 
-from capitoline.pipelines.atomic import write_atomically
+from capitoline.modalities.atomic import write_atomically
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

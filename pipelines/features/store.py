@@ -24,8 +24,8 @@ import pyarrow.parquet as pq
 import yaml
 
 from capitoline.configs.settings import ExpertSettings
+from capitoline.modalities.atomic import write_atomically
 from capitoline.modalities.feature_set import UNKNOWN, ExpertFeatures, FeatureSet
-from capitoline.pipelines.atomic import write_atomically
 from capitoline.pipelines.features.columns import EVIDENCE, from_arrays, to_arrays
 from capitoline.pipelines.fingerprint import RUN_FILE
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from capitoline.modalities.atomic import write_atomically
 from capitoline.modalities.schema import File
-from capitoline.pipelines.atomic import write_atomically
 from capitoline.pipelines.report.cards import contested_items
 from capitoline.pipelines.report.document import anchor, document, section
 from capitoline.pipelines.report.experts import experts

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from capitoline.modalities.atomic import write_atomically
 from capitoline.modalities.schema import File
-from capitoline.pipelines.atomic import write_atomically
 from capitoline.pipelines.moves import Moves
 
 

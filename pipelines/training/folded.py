@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from capitoline.configs.training import Training
+from capitoline.modalities.atomic import write_atomically
 from capitoline.modalities.weights import sha256
-from capitoline.pipelines.atomic import write_atomically
 from capitoline.pipelines.training.corpus import Rows
 from capitoline.pipelines.training.dataset import Example
 from capitoline.pipelines.training.folds import fold_of

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from capitoline.configs.settings import Strict
-from capitoline.pipelines.atomic import write_atomically
+from capitoline.modalities.atomic import write_atomically
 from capitoline.pipelines.training.curves import curves
 
 CHECKPOINT = "checkpoint.pt"

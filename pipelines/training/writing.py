@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from capitoline.configs.training import Training
+from capitoline.modalities.atomic import write_atomically
 from capitoline.modalities.networks.sequence import RatingNetwork, network_metadata
 from capitoline.modalities.weights import SCALE, quantised, write_weights
 from capitoline.pipelines.training.card import write_card
@@ -59,13 +60,15 @@ def write(
         **network_metadata(network),
         **inputs.metadata(),
     }
-    partial = path.with_suffix(".partial")
-    write_weights(partial, tensors, metadata)
-    figures = report(partial, settings, rows.validation, inputs)
-    validation = {name: one.as_json() for name, one in figures.items()}
-    write_card(path.with_suffix(".md"), settings, metadata, figures, len(rows.train))
-    write_weights(partial, tensors, metadata | {"validation": validation})
-    partial.replace(path)
+
+    def write_and_rate(temporary: Path) -> None:
+        write_weights(temporary, tensors, metadata)
+        figures = report(temporary, settings, rows.validation, inputs)
+        validation = {name: one.as_json() for name, one in figures.items()}
+        write_card(path.with_suffix(".md"), settings, metadata, figures, len(rows.train))
+        write_weights(temporary, tensors, metadata | {"validation": validation})
+
+    write_atomically(path, write_and_rate)
 
 
 def _compact(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

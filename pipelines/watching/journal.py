@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from capitoline.pipelines.atomic import write_atomically
+from capitoline.modalities.atomic import write_atomically
 from capitoline.pipelines.store import EVIDENCE, Record, Store, unchecked
 from capitoline.pipelines.watching.arrivals import ARRIVAL
 

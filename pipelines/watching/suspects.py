@@ -9,8 +9,8 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from capitoline.modalities.atomic import write_atomically
 from capitoline.modalities.schema import Item
-from capitoline.pipelines.atomic import write_atomically
 from capitoline.pipelines.store import unchecked
 from capitoline.pipelines.watching.arrivals import ARRIVAL
 
