@@ -108,7 +108,7 @@ class Job:
         # What the user got wrong has been said by now; only from here on is there a folder.
         with locked(out) as lock:
             self._store.prepare()
-            info = self._scan(self._stamps.noted(items), weights)
+            info = self._scan(items, weights)
             self._refuse_altered(Manifest(out / MANIFEST))
             rated_now = self._rate(Manifest(out / MANIFEST), info, lock)
             self._account(info)
@@ -154,6 +154,7 @@ class Job:
             columns=request.columns,
             media_root=request.media or None,
             allow_outside=request.allow_outside,
+            opening=self._stamps.take,
         )
 
     def _rate(self, manifest: Manifest, info: ManifestInfo, lock: Lock) -> int:

@@ -1,16 +1,18 @@
 """Whether the archives that a job reads are still as they were when it scanned them.
 
 Members are read by their offsets. In an archive that was rewritten meanwhile another member may lie there, or half of
-an old one and half of a new one, and a tar has no checksum that would tell.
+an old one and half of a new one, and a tar has no checksum that would tell. A stamp hangs on no clock, as what
+`alterations.py` finds between two runs has to; but it is kept for archives only, not for ten million files.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from capitoline.modalities.schema import Item, Storage
+from capitoline.pipelines.sources.location import is_url
 from capitoline.pipelines.store import Record
 
 logger = logging.getLogger("capitoline")
@@ -25,30 +27,28 @@ class Stamps:
     def __init__(self) -> None:
         self._scanned: dict[str, Stamp] = {}
 
-    def noted(self, items: Iterable[Item]) -> Iterator[Item]:
-        """The same items; each archive is stamped when its first member passes."""
-        for item in items:
-            for archive in _archives(item):
-                if archive not in self._scanned:
-                    self._scanned[archive] = _stamp(archive)
-            yield item
+    def take(self, archive: str) -> None:
+        """Stamps an archive that is about to be opened; it counts as it was the first time."""
+        if not is_url(archive):
+            self._scanned.setdefault(archive, _stamp(archive))
 
     def trusted(self, records: Sequence[Record], lost: Callable[[Item, str], Record]) -> list[Record]:
         """The records, but those of members of archives that have changed by now become `lost(item, reason)`."""
-        archives = {archive for record in records for archive in _archives(record.item)}
+        archives = {archive for record in records for archive in self._archives(record.item)}
         changed = {archive for archive in archives if _stamp(archive) != self._scanned[archive]}
         if changed:
             logger.warning("changed after the scan, so what is in it is not rated: %s", ", ".join(sorted(changed)))
         return [
             lost(record.item, f"{min(spoilt)} changed after the scan")
-            if (spoilt := changed.intersection(_archives(record.item)))
+            if (spoilt := changed.intersection(self._archives(record.item)))
             else record
             for record in records
         ]
 
-
-def _archives(item: Item) -> set[str]:
-    return {file.source for file in item.files if file.storage is not Storage.PLAIN and "://" not in file.source}
+    def _archives(self, item: Item) -> set[str]:
+        """Those that it lies in. A compressed tar is read from where it was unpacked to, which is nobody else's."""
+        sources = {file.source for file in item.files if file.storage is not Storage.PLAIN}
+        return sources & self._scanned.keys()
 
 
 def _stamp(archive: str) -> Stamp:

@@ -7,7 +7,7 @@ what cannot be read is an item with a problem.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,6 +37,10 @@ from capitoline.pipelines.sources.rows import is_manifest
 from capitoline.pipelines.sources.sidecars import FIELDS
 
 
+def _heedless(path: str) -> None:
+    """For a scan whose archives nobody changes, or whose changes somebody else sees."""
+
+
 def scan(
     paths: Sequence[str],
     limits: ScanLimits,
@@ -45,6 +49,7 @@ def scan(
     columns: Columns | None = None,
     media_root: str | None = None,
     allow_outside: bool = False,
+    opening: Callable[[str], None] = _heedless,
 ) -> Iterator[Item]:
     """All items, lazily, with ids that are unique.
 
@@ -54,13 +59,14 @@ def scan(
         columns: of the manifests; by default the names in `Columns`.
         media_root: the folder or archive in which manifests' media lie; by default beside each.
         allow_outside: whether manifests may name absolute paths, URLs and paths above the root.
+        opening: called with the path of each archive before it is opened.
 
     Raises:
         ValueError: a path that is not there; while iterating, a manifest without a named column.
     """
     places = [_there(path) for path in paths]
     root = None if media_root is None else _there(media_root)
-    job = _Scan(limits, spool, columns or Columns(), root, allow_outside)
+    job = _Scan(limits, spool, columns or Columns(), root, allow_outside, opening)
     return _unique(item for place in places for item in job.items(place))
 
 
@@ -91,6 +97,7 @@ class _Scan:
     columns: Columns
     media_root: str | None
     allow_outside: bool
+    opening: Callable[[str], None]
 
     def items(self, path: str) -> Iterator[Item]:
         name = printable(title(path))
@@ -99,7 +106,7 @@ class _Scan:
                 yield from self._folder(Container(path, name))
             elif is_manifest(path):
                 yield from manifest_items(path, name, self.columns, self._media(path), self.limits)
-            elif archive := open_archive(path, name, self.limits, self.spool):
+            elif archive := self._open(path, name):
                 yield from _archive(archive)
             else:
                 yield from FOLDER_RULE.items(Container(path, ""), _with_sidecars(path, name))
@@ -117,7 +124,7 @@ class _Scan:
     def _member_archive(self, container: Container, entry: Entry) -> Iterator[Item]:
         name = container.id(entry.name)
         try:
-            archive = open_archive(entry.source, name, self.limits, self.spool)
+            archive = self._open(entry.source, name)
             yield from _archive(archive) if archive else [plain_item(container, entry)]
         except OSError as error:
             yield Item(printable(name), problem=f"cannot be read: {error}")
@@ -126,10 +133,14 @@ class _Scan:
         root = self.media_root
         if root is None or is_folder(root):
             return FolderMedia(root or parent(manifest), self.allow_outside)
-        archive = open_archive(root, title(root), self.limits, self.spool)
+        archive = self._open(root, title(root))
         if archive is None:
             raise ValueError(f"{root} is neither a folder nor an archive; media are looked up in one of these")
         return ArchiveMedia(archive)
+
+    def _open(self, path: str, name: str) -> Archive | None:
+        self.opening(path)
+        return open_archive(path, name, self.limits, self.spool)
 
 
 def _with_sidecars(path: str, name: str) -> list[Entry]:
