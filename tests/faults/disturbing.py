@@ -35,7 +35,7 @@ def run_disturbed(schedule: Schedule, arguments: Sequence[str], out: Path, corpu
     while waiting:
         victims: set[Victim] = set()
         with running(arguments) as run:
-            while waiting and run.process.poll() is None:
+            while waiting and not victims & FATAL and run.process.poll() is None:
                 one = waiting.pop(0)
                 if _strike(one, run, out, corpus, nodes, schedule):
                     victims.add(one.victim)
@@ -62,10 +62,20 @@ def _strike(one: Strike, run: Run, out: Path, corpus: Corpus, nodes: Nodes, sche
         run.kill()
     else:
         roots = [run.process.pid] if schedule.setting in OF_ITS_OWN else nodes.raylets()
-        strike([_chosen(one.victim, roots, schedule.seed)])
+        candidates = _candidates(one.victim, roots, run)
+        if not candidates:
+            return False
+        strike([Random(schedule.seed).choice(candidates)])
     return True
 
 
-def _chosen(victim: Victim, roots: list[int], seed: int) -> psutil.Process:
-    wait_until(lambda: bool(descendants(roots, TITLES[victim])), f"a process of the {victim}")
-    return Random(seed).choice(descendants(roots, TITLES[victim]))
+def _candidates(victim: Victim, roots: list[int], run: Run) -> list[psutil.Process]:
+    """Waits for such processes; there are none if the job ended before."""
+    found: list[psutil.Process] = []
+
+    def there() -> bool:
+        found[:] = descendants(roots, TITLES[victim])
+        return bool(found) or run.process.poll() is not None
+
+    wait_until(there, f"a process of the {victim}")
+    return found
