@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from queue import SimpleQueue
-from threading import Event, Lock
+from threading import Event, Lock, Thread
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -108,7 +108,12 @@ class KafkaSource:
         self._untold.put(next_offsets(item.metadata for item in items))
 
     def close(self) -> None:
-        """Once the brokers have been told all that they were to be told."""
+        """Once the brokers have been told all that they were to be told; not for long if they are away."""
+        closing = Thread(target=self._close, name="closing", daemon=True)
+        closing.start()
+        closing.join(ANSWER_SECONDS)
+
+    def _close(self) -> None:
         with self._reading:
             self._tell()
             self._consumer.close()

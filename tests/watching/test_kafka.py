@@ -7,9 +7,10 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
-from threading import Event
+from threading import Event, Timer
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -42,6 +43,10 @@ class Broker:
             raw = value if isinstance(value, bytes) else json.dumps(value).encode()
             self._producer.produce(topic, raw, partition=partition)
         assert self._producer.flush(30) == 0
+
+    def vanish(self) -> None:
+        """Ends the cluster."""
+        del self._producer
 
     def url(self, topic: str) -> str:
         return f"kafka://{self.addresses}/{topic}?group=tests"
@@ -254,6 +259,29 @@ def test_a_topic_that_is_not_there_and_brokers_that_do_not_answer_are_named(
     broker.addresses = "127.0.0.1:9"
     with pytest.raises(OSError, match=r"no broker of missing answers: .*Connection refused"):
         Reader(broker, "missing").source()
+
+
+def test_brokers_that_go_away_end_nothing_and_do_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    broker = Broker()
+    broker.send("short-lived", {"id": "a", "text": PLOT})
+    source = Reader(broker, "short-lived").source()
+    stopping = Event()
+    arrivals = source.arrivals(stopping)
+    item = next(arrivals).item
+    broker.vanish()
+    Timer(2.0, stopping.set).start()
+    assert list(arrivals) == []  # it went on asking for them until it was told to stop
+    source.acknowledge([item])
+    monkeypatch.setattr("capitoline.pipelines.watching.kafka.ANSWER_SECONDS", 1.0)
+    started = time.monotonic()
+    source.close()
+    assert time.monotonic() - started < 10
+
+
+def test_a_property_that_the_client_does_not_know_is_refused(broker: Broker) -> None:
+    admission = Admission(Ledger([]), Columns(), FolderMedia("."))
+    with pytest.raises(ValueError, match=r"refuses its properties: .*no\.such"):
+        KafkaSource(KafkaAddress.parse(broker.url("any")), {"no.such": "1"}, admission, {}, None)
 
 
 def test_without_the_extra_the_message_says_what_to_install(tmp_path: Path) -> None:
