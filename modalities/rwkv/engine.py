@@ -1,5 +1,7 @@
 """Inference, fused: per layer thirteen matrix products and four kernels, over tiles of tokens that stay in the cache.
 
+In fixed point all of it is one call (`fixed_layers.py`).
+
 Legend: T = tokens of a tile, B = sequences in it, C = width.
 """
 
@@ -10,10 +12,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from capitoline.modalities.rwkv.compiled import HEAD_SIZE, SYMBOLS, call
 from capitoline.modalities.rwkv.fixed import FIXED
+from capitoline.modalities.rwkv.fixed_layers import FixedLayers
 from capitoline.modalities.rwkv.library import operator_available
 from capitoline.modalities.rwkv.model import RWKV7, Block
 from capitoline.modalities.rwkv.packing import Packing
@@ -40,7 +42,9 @@ class Engine:
         self.dtype = dtype or best_dtype()
         self._model = model.eval()
         self.fused = operator_available() and self.size.head_size == HEAD_SIZE and self.size.feed_forward % 16 == 0
-        self._layers = [_Layer.of(block, self.dtype) for block in model.layers] if self.fused else []
+        whole = self.fused and self.dtype == FIXED and FixedLayers.fits(model)
+        self._whole = FixedLayers(model) if whole else None
+        self._layers = [_Layer.of(block, self.dtype) for block in model.layers] if self.fused and not whole else []
 
     @torch.no_grad()
     def hidden(self, inputs: Tensor, offsets: Tensor, state: State | None = None) -> tuple[Tensor, State]:
@@ -50,6 +54,9 @@ class Engine:
         Packing.of(offsets, inputs.shape[0])
         streams = offsets.numel() - 1
         state = State.zeros(self.size, streams) if state is None else state.copy()
+        if self._whole:
+            stream = self._embed(inputs)
+            return self._normed(stream + self._whole(stream, offsets, state, TILE)), state
         hidden = torch.empty(inputs.shape[0], self.size.width)
         for tile in _tiles(offsets):
             hidden[tile.tokens] = self._tile(inputs[tile.tokens], tile, state)
@@ -57,9 +64,7 @@ class Engine:
 
     def _tile(self, inputs: Tensor, tile: _Tile, state: State) -> Tensor:
         """Takes one tile through all layers; updates the states of its sequences in place."""
-        x = self._model.embed(inputs) if inputs.ndim == 1 else inputs
-        norm = self._model.layers[0].ln0
-        stream = functional.layer_norm(x.float(), (self.size.width,), norm.weight, norm.bias)
+        stream = self._embed(inputs)
         first_value = torch.empty(stream.shape, dtype=self._layers[0].dtype)
         added = torch.zeros_like(first_value)
         for index, layer in enumerate(self._layers):
@@ -68,8 +73,17 @@ class Engine:
             added = layer.time_mix(mixed, first_value, tile.offsets, wkv)
             mixed = layer.mix(layer.channel, stream, added, tile.offsets, channel_shift)
             added = layer.channel_mix(mixed[0])
-        norm = self._model.ln_out
-        return functional.layer_norm(stream + added, (self.size.width,), norm.weight, norm.bias)
+        return self._normed(stream + added)
+
+    def _embed(self, inputs: Tensor) -> Tensor:
+        """The stream (T, C) that the first layer takes."""
+        x = self._model.embed(inputs) if inputs.ndim == 1 else inputs
+        stream: Tensor = self._model.layers[0].ln0(x.float())
+        return stream
+
+    def _normed(self, stream: Tensor) -> Tensor:
+        hidden: Tensor = self._model.ln_out(stream)
+        return hidden
 
 
 @dataclass(frozen=True, slots=True)

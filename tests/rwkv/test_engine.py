@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from capitoline.modalities.rwkv.engine import Engine
+from capitoline.modalities.rwkv.fixed_layers import FixedLayers
 from capitoline.modalities.rwkv.library import kernels
 from capitoline.modalities.rwkv.model import RWKV7
 from capitoline.modalities.rwkv.packing import pack
@@ -53,6 +54,31 @@ def test_coarser_products_stay_within_their_rounding(
     assert (rounded - exact).abs().mean() < mean
     assert (rounded - exact).abs().max() < most
     assert (state.wkv - exact_state.wkv).abs().mean() < mean
+
+
+def test_all_layers_in_one_call_are_the_layers_one_by_one(model: RWKV7, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not FixedLayers.fits(model):
+        pytest.skip("fixed point is compiled for AVX2 without AVX-512 only")
+    ids, offsets = random_batch(500, LENGTHS)
+    begin, together = Engine(model, torch.float32).hidden(ids, offsets)[1], Engine(model, torch.int16)
+    monkeypatch.setattr(FixedLayers, "fits", lambda _: False)
+    singly = Engine(model, torch.int16)
+    (found, after), (expected, expected_after) = (one.hidden(ids, offsets, begin) for one in (together, singly))
+    assert (found - expected).abs().mean() < 2e-4
+    for ours, theirs in zip(after.tensors, expected_after.tensors, strict=True):
+        assert (ours - theirs).norm() < 1e-3 * theirs.norm()
+
+
+def test_pieces_in_fixed_point_are_to_the_bit_what_the_whole_is(model: RWKV7) -> None:
+    if not FixedLayers.fits(model):
+        pytest.skip("fixed point is compiled for AVX2 without AVX-512 only")
+    ids, offsets = random_batch(500, [700, 41])
+    engine = Engine(model, torch.int16)
+    whole, state = engine.hidden(ids, offsets)
+    first, middle = engine.hidden(ids[:300], torch.tensor([0, 300, 300]))
+    rest, after = engine.hidden(ids[300:], offsets.clamp(min=300) - 300, middle)
+    assert torch.equal(torch.cat((first, rest)), whole)
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(after.tensors, state.tensors, strict=True))
 
 
 @pytest.mark.parametrize("inputs", [32, 256, 3072])

@@ -102,6 +102,7 @@ inline Floats exponential(Floats x) {
 }
 
 inline Floats sigmoid(Floats x) { return 1.f / (1.f + exponential(-x)); }
+inline Floats hyperbolic_tangent(Floats x) { return 2.f * sigmoid(2.f * x) - 1.f; }
 
 // Runs work(0) … work(count - 1) on so many threads; no pool, so a single thread costs nothing.
 template <class Work>

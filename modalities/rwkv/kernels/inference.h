@@ -1,0 +1,106 @@
+// What inference fuses around the matrix products of a layer: norms, token shifts, and the whole time mix between
+// its projections. T is the type of the products, float32 or bfloat16; the residual stream, norms and states are
+// float32. The width C is a multiple of 64.
+
+#pragma once
+
+#include <cstring>
+
+#include "gates.h"
+
+namespace {
+
+constexpr int ROWS = 16;  // tokens a thread takes at a time
+
+// stream += added; normed = layer norm of the stream.
+template <class T>
+void add_norm(int64_t tokens, int64_t width, float* stream, const T* added, const float* weight, const float* bias,
+              float* normed, int threads) {
+    parallel((tokens + ROWS - 1) / ROWS, threads, [&](int64_t block) {
+        for (int64_t token = block * ROWS; token < std::min(tokens, (block + 1) * ROWS); token++) {
+            float *x = stream + token * width, *to = normed + token * width;
+            Floats total = {}, squares = {};
+            for (int64_t c = 0; c < width; c += LANES) {
+                Floats now = load(x + c) + load(added + token * width + c);
+                store(x + c, now);
+                total += now;
+            }
+            float mean = sum(total) / width;
+            for (int64_t c = 0; c < width; c += LANES) {
+                Floats centred = load(x + c) - mean;
+                squares += centred * centred;
+            }
+            float scale = 1.f / std::sqrt(sum(squares) / width + 1e-5f);
+            for (int64_t c = 0; c < width; c += LANES)
+                store(to + c, (load(x + c) - mean) * scale * load(weight + c) + load(bias + c));
+        }
+    });
+}
+
+// The normed token before each one in its sequence, `carried` (B, C) before the first ones.
+inline std::vector<const float*> predecessors(int64_t sequences, int64_t tokens, int64_t width, const int64_t* offsets,
+                                              const float* normed, const float* carried) {
+    std::vector<const float*> before(tokens);
+    for (int64_t token = 1; token < tokens; token++) before[token] = normed + (token - 1) * width;
+    for (int64_t s = 0; s < sequences; s++)
+        if (offsets[s] < offsets[s + 1]) before[offsets[s]] = carried + s * width;
+    return before;
+}
+
+// `carried` becomes each sequence's last token.
+inline void carry(int64_t sequences, int64_t width, const int64_t* offsets, const float* normed, float* carried) {
+    for (int64_t s = 0; s < sequences; s++)
+        if (offsets[s] < offsets[s + 1])
+            memcpy(carried + s * width, normed + (offsets[s + 1] - 1) * width, sizeof(float) * width);
+}
+
+// mixed[m] = now + (before - now) * ratios[m], where `before` is the token before, or `carried` for a first one;
+// then `carried` (B, C) becomes each sequence's last token.
+template <class T>
+void shift_mix(int64_t sequences, int64_t tokens, int64_t width, const int64_t* offsets, const float* normed,
+               float* carried, int64_t mixes, const float* ratios, T* mixed, int threads) {
+    std::vector<const float*> before = predecessors(sequences, tokens, width, offsets, normed, carried);
+    parallel((tokens + ROWS - 1) / ROWS, threads, [&](int64_t block) {
+        for (int64_t token = block * ROWS; token < std::min(tokens, (block + 1) * ROWS); token++)
+            for (int64_t m = 0; m < mixes; m++) {
+                T* to = mixed + (m * tokens + token) * width;
+                for (int64_t c = 0; c < width; c += LANES) {
+                    Floats now = load(normed + token * width + c);
+                    store(to + c, now + (load(before[token] + c) - now) * load(ratios + m * width + c));
+                }
+            }
+    });
+    carry(sequences, width, offsets, normed, carried);
+}
+
+// `first_value` (T, C) is written by the first layer, which has no value gate, and read by the others.
+template <class T>
+void time_mix(int64_t sequences, int64_t heads, const int64_t* offsets, const Projected<T>& in, const Vectors& layer,
+              T* first_value, T* y, float* states, int threads) {
+    parallel(sequences * heads, threads, [&](int64_t pair) {
+        Span span = span_of(offsets, heads, pair);
+        if (span.begin == span.end) return;
+        HeadState state;
+        Tokens tokens;
+        float bonus[STEPS];
+        int64_t channel = span.head * N;
+        state.read(states + pair * N * N);
+        for (int64_t token = span.begin; token < span.end; token += STEPS) {
+            int count = static_cast<int>(std::min<int64_t>(STEPS, span.end - token));
+            for (int step = 0; step < count; step++) {
+                int64_t at = span.at(token + step);
+                bonus[step] = prepare(tokens.ready(step), in, layer, token + step, at, channel);
+                if (in.value_gate) continue;
+                for (int c = 0; c < N; c += LANES) store(first_value + at + c, load(tokens.v[step] + c));
+            }
+            advance(state, tokens, count);
+            for (int step = 0; step < count; step++) {
+                int64_t at = span.at(token + step);
+                finish(tokens.y[step], tokens.v[step], bonus[step], layer, in.gate + at, y + at, channel);
+            }
+        }
+        state.write(states + pair * N * N);
+    });
+}
+
+}  // namespace
