@@ -24,7 +24,8 @@ from capitoline.configs.settings import MeanSettings, Settings, VoterSettings
 from capitoline.modalities.schema import UNRATED, Evidence, Item, Modality, Outcome, Verdict
 from capitoline.pipelines.experts import KINDS, weights_digests
 from capitoline.pipelines.fingerprint import fingerprint
-from capitoline.pipelines.store import Record, Store
+from capitoline.pipelines.records import Record
+from capitoline.pipelines.store import Store
 
 ITEMS, SHARD, WIDTH = 2_000, 1_000, 64
 MOST_SECONDS = 3.0

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from capitoline.modalities.schema import Item
 from capitoline.pipelines.graph import Batch
 from capitoline.pipelines.manifest import item_bytes
-from capitoline.pipelines.store import Record
+from capitoline.pipelines.records import Record
 
 
 def micro_batches(shard: int, items: Iterable[Item], most_items: int, most_bytes: int) -> Iterator[Batch]:

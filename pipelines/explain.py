@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from capitoline.modalities.schema import Evidence, File, Item, Modality, Outcome, Span, Storage, Tag, Verdict
 
 if TYPE_CHECKING:
-    from capitoline.pipelines.store import Record, Store
+    from capitoline.pipelines.records import Record
+    from capitoline.pipelines.store import Store
 
 LISTED = 8
 """Ids that a message lists."""
@@ -97,7 +98,7 @@ def _listed(ids: list[str]) -> str:
 
 
 def _record(store: Store, shard: int, item_id: str) -> Record:
-    from capitoline.pipelines.store import Record
+    from capitoline.pipelines.records import Record
 
     (row,) = _rows(store, "ratings", shard, item_id)
     evidence = tuple(_evidence(one) for one in _rows(store, "evidence", shard, item_id))

@@ -35,11 +35,11 @@ from capitoline.pipelines.graph import Batch, Graph
 from capitoline.pipelines.lock import Lock, locked
 from capitoline.pipelines.manifest import Manifest, ManifestInfo, changed_items, write_manifest
 from capitoline.pipelines.process import ProcessRunner, Runner
-from capitoline.pipelines.records import culprit, timed
+from capitoline.pipelines.records import Record, culprit, timed
 from capitoline.pipelines.sources.columns import Columns
 from capitoline.pipelines.sources.scan import scan
 from capitoline.pipelines.stamps import Stamps
-from capitoline.pipelines.store import Record, Store
+from capitoline.pipelines.store import Store
 
 MANIFEST = "manifest.parquet"
 CHANGES_SHOWN = 5

@@ -20,7 +20,7 @@ from capitoline.configs.settings import Settings
 from capitoline.modalities.schema import File, Item
 from capitoline.pipelines.assembly import job_graph
 from capitoline.pipelines.lane import Lane
-from capitoline.pipelines.store import Record
+from capitoline.pipelines.records import Record
 
 
 class RateBatch:

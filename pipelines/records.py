@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from capitoline.modalities.schema import FAILURES, Decider, Decoded, Evidence, Item, Outcome, Verdict
-from capitoline.pipelines.store import Record
+from capitoline.modalities.schema import FAILURES, Decider, Decoded, Evidence, Item, Modality, Outcome, Verdict
 
 GRAPH = "graph"
 """The name under which the graph itself gives evidence: of a process that an item killed."""
@@ -16,6 +15,24 @@ DECODE = "decode"
 """The name under which the decoder gives evidence: of files of unknown kind, and of what no expert reports."""
 
 logger = logging.getLogger("capitoline")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """All that is kept of one item: what a lane or the driver hands to the store."""
+
+    item: Item
+    verdict: Verdict
+    modalities: tuple[Modality, ...]
+    text: str | None
+    tags: tuple[str, ...] | None
+    notes: tuple[str, ...]
+    seconds: Mapping[str, float]
+    """CPU seconds by node of the graph."""
+    undecoded: tuple[Modality, ...] = ()
+    """Those of the modalities that could not be decoded."""
+    shadow: Verdict | None = None
+    """Of a second decider, which changes nothing."""
 
 
 class Decide:

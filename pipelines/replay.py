@@ -20,12 +20,13 @@ import pyarrow.parquet as pq
 from capitoline.configs.settings import Settings
 from capitoline.modalities.atomic import write_atomically
 from capitoline.pipelines.assembly import build_decider, build_shadow
+from capitoline.pipelines.columns import RATINGS, verdict_columns
 from capitoline.pipelines.experts import weights_digests
 from capitoline.pipelines.fingerprint import RUN_FILE, Fingerprint, advice_on_weights, changes, fingerprint
 from capitoline.pipelines.moves import MOVES_FILE, Moves, count_moves, pairs_of
 from capitoline.pipelines.recorded import EVIDENCE_COLUMNS, Recorded, finished_job, read_part, recorded_items
-from capitoline.pipelines.records import Decide
-from capitoline.pipelines.store import RATINGS, Record, Store, verdict_columns
+from capitoline.pipelines.records import Decide, Record
+from capitoline.pipelines.store import Store
 
 EVIDENCE_FROM = ("scale", "scale_from", "limits", "decoding")
 """Settings that evidence depends on, beside the experts'."""

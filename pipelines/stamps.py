@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from capitoline.modalities.schema import Item, Storage
+from capitoline.pipelines.records import Record
 from capitoline.pipelines.sources.location import is_url
-from capitoline.pipelines.store import Record
 
 logger = logging.getLogger("capitoline")
 

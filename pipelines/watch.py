@@ -21,11 +21,10 @@ from capitoline.pipelines.job import SPOOL
 from capitoline.pipelines.lane import Lane
 from capitoline.pipelines.lock import Lock, locked
 from capitoline.pipelines.rating import report_on
-from capitoline.pipelines.records import culprit, timed
+from capitoline.pipelines.records import Record, culprit, timed
 from capitoline.pipelines.report.summary import Summary
 from capitoline.pipelines.sources.columns import Columns
 from capitoline.pipelines.sources.media import FolderMedia
-from capitoline.pipelines.store import Record
 from capitoline.pipelines.watching.admission import Admission
 from capitoline.pipelines.watching.arrivals import Arrival, Source
 from capitoline.pipelines.watching.batcher import Batcher, BatchLimits

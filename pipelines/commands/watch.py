@@ -12,7 +12,7 @@ from capitoline.pipelines.commands.common import told_plainly
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from capitoline.pipelines.store import Record
+    from capitoline.pipelines.records import Record
 
 
 def watch(

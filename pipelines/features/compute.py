@@ -19,9 +19,8 @@ from capitoline.pipelines.features.merging import add_rows, settle
 from capitoline.pipelines.features.store import Contents, FeatureStore, Row, Weights
 from capitoline.pipelines.job import SPOOL, Progress, Request, runner_for, silent
 from capitoline.pipelines.lock import locked
-from capitoline.pipelines.records import timed
+from capitoline.pipelines.records import Record, timed
 from capitoline.pipelines.sources.scan import scan
-from capitoline.pipelines.store import Record
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from capitoline.modalities.atomic import write_atomically
-from capitoline.pipelines.store import EVIDENCE, Record, Store, unchecked
+from capitoline.pipelines.columns import EVIDENCE
+from capitoline.pipelines.records import Record
+from capitoline.pipelines.store import Store, unchecked
 from capitoline.pipelines.watching.arrivals import ARRIVAL
 
 PART_ITEMS = 256

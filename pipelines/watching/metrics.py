@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
 from capitoline.modalities.schema import FAILURES
+from capitoline.pipelines.records import Record
 from capitoline.pipelines.report.causes import OTHERS, gist
-from capitoline.pipelines.store import Record
 
 CAUSES = 100
 """Different causes that are told apart: each is a time series, and hostile files must not make thousands of them."""

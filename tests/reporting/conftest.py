@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from capitoline.modalities.schema import UNRATED, Evidence, File, Item, Modality, Outcome, Span, Tag, Verdict
-from capitoline.pipelines.store import Record, Store
+from capitoline.pipelines.records import Record
+from capitoline.pipelines.store import Store
 
 LABELS = ("PG", "PG13", "R", "X", "XXX")
 MODALITY = {"text": Modality.TEXT, "tags": Modality.TAGS, "image": Modality.IMAGE, "audio": Modality.AUDIO}

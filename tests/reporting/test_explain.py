@@ -15,8 +15,8 @@ from capitoline.modalities.schema import Outcome, Span, Tag
 from capitoline.pipelines.explain import explain
 from capitoline.pipelines.fingerprint import fingerprint
 from capitoline.pipelines.printable import one_line, printable
+from capitoline.pipelines.records import Record
 from capitoline.pipelines.report.tally import summarize
-from capitoline.pipelines.store import Record
 from capitoline.pipelines.table import summary_table
 from capitoline.pipelines.terminal import render
 from capitoline.pipelines.units import clock, duration

@@ -13,11 +13,11 @@ import pytest
 from rich.console import Console
 
 from capitoline.modalities.schema import UNRATED, Outcome
+from capitoline.pipelines.records import Record
 from capitoline.pipelines.report.causes import COUNTED, LISTED, OTHERS, Reasons, gist
 from capitoline.pipelines.report.contest import KEPT, spreads
 from capitoline.pipelines.report.summary import Summary, write_summary
 from capitoline.pipelines.report.tally import summarize
-from capitoline.pipelines.store import Record
 from capitoline.pipelines.table import summary_table
 
 if TYPE_CHECKING:

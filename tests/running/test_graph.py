@@ -17,8 +17,7 @@ from capitoline.pipelines.assembly import build_decider
 from capitoline.pipelines.batches import Assembler, micro_batches
 from capitoline.pipelines.graph import ITEMS, Batch, Graph, Node
 from capitoline.pipelines.process import ProcessRunner, Runner
-from capitoline.pipelines.records import DECODE, Decide, culprit
-from capitoline.pipelines.store import Record
+from capitoline.pipelines.records import DECODE, Decide, Record, culprit
 
 
 class Read:

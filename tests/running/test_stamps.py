@@ -11,11 +11,10 @@ import pytest
 from capitoline.configs.settings import Settings
 from capitoline.modalities.schema import Decoded, Item
 from capitoline.pipelines.assembly import build_decider
-from capitoline.pipelines.records import Decide, culprit
+from capitoline.pipelines.records import Decide, Record, culprit
 from capitoline.pipelines.sources.limits import ScanLimits
 from capitoline.pipelines.sources.scan import scan
 from capitoline.pipelines.stamps import Stamps
-from capitoline.pipelines.store import Record
 
 MEMBERS = ("a.txt", "b.txt", "c.txt")
 

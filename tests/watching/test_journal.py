@@ -8,9 +8,9 @@ from pathlib import Path
 from capitoline.configs.settings import Settings
 from capitoline.modalities.schema import Decoded, Evidence, Item, Modality, Outcome
 from capitoline.pipelines.assembly import build_decider
-from capitoline.pipelines.records import Decide
+from capitoline.pipelines.records import Decide, Record
 from capitoline.pipelines.report.tally import summarize
-from capitoline.pipelines.store import Record, Store, read_evidence, read_ratings
+from capitoline.pipelines.store import Store, read_evidence, read_ratings
 from capitoline.pipelines.watching.arrivals import ARRIVAL
 from capitoline.pipelines.watching.journal import PART_ITEMS, Journal
 
