@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
@@ -80,23 +81,27 @@ def drawn(seed: int) -> Schedule:
     first = list(Victim)[seed % len(Victim)]
     setting = random.choice(SETTINGS[first])
     victims = [first, *random.choices(_victims(setting), k=random.choice((0, 0, 1, 2)))]
-    return Schedule(seed, setting, tuple(_strike(random, victim) for victim in victims))
+    return Schedule(seed, setting, tuple(_strike(random, victim, _moments(victim)) for victim in victims))
 
 
 def drawn_for(setting: Setting, count: int, seed: int) -> Schedule:
-    """So many kills in one setting."""
+    """So many kills in one setting, none of them during the scan: most follow another in the same run."""
     random = Random(seed)
     victims = random.choices(_victims(setting), k=count)
-    return Schedule(seed, setting, tuple(_strike(random, victim) for victim in victims))
+    moments = [moment for moment in Moment if moment is not Moment.SCAN]
+    return Schedule(seed, setting, tuple(_strike(random, victim, moments) for victim in victims))
 
 
 def _victims(setting: Setting) -> list[Victim]:
     return [victim for victim in Victim if setting in SETTINGS[victim]]
 
 
-def _strike(random: Random, victim: Victim) -> Strike:
-    # While the scan runs there is no process of the job but its driver.
-    moments = [moment for moment in Moment if moment is not Moment.SCAN or victim is Victim.DRIVER]
+def _moments(victim: Victim) -> list[Moment]:
+    """While the scan runs there is no process of the job but its driver."""
+    return [moment for moment in Moment if moment is not Moment.SCAN or victim is Victim.DRIVER]
+
+
+def _strike(random: Random, victim: Victim, moments: Sequence[Moment]) -> Strike:
     moment = random.choice(moments)
     pause = random.choice((0.0, random.uniform(0, LONGEST_PAUSE)))
     return Strike(victim, moment, random.randint(1, COUNTS[moment]), pause)
