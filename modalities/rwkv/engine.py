@@ -15,7 +15,7 @@ from torch import Tensor
 
 from capitoline.modalities.rwkv.compiled import HEAD_SIZE, SYMBOLS, call
 from capitoline.modalities.rwkv.fixed import FIXED
-from capitoline.modalities.rwkv.fixed_layers import FixedLayers
+from capitoline.modalities.rwkv.fixed_layers import FixedLayers, LayerWeights
 from capitoline.modalities.rwkv.library import operator_available
 from capitoline.modalities.rwkv.model import RWKV7, Block
 from capitoline.modalities.rwkv.packing import Packing
@@ -42,8 +42,9 @@ class Engine:
         self.dtype = dtype or best_dtype()
         self._model = model.eval()
         self.fused = operator_available() and self.size.head_size == HEAD_SIZE and self.size.feed_forward % 16 == 0
-        whole = self.fused and self.dtype == FIXED and FixedLayers.fits(model)
-        self._whole = FixedLayers(model) if whole else None
+        weights = [_weights(block) for block in model.layers] if self.fused and self.dtype == FIXED else []
+        whole = bool(weights) and FixedLayers.fit(weights)
+        self._whole = FixedLayers(weights, self.size.heads) if whole else None
         self._layers = [_Layer.of(block, self.dtype) for block in model.layers] if self.fused and not whole else []
 
     @torch.no_grad()
@@ -56,7 +57,9 @@ class Engine:
         state = State.zeros(self.size, streams) if state is None else state.copy()
         if self._whole:
             stream = self._embed(inputs)
-            return self._normed(stream + self._whole(stream, offsets, state, TILE)), state
+            states = [one.numpy() for one in state.tensors]
+            added = self._whole(stream.numpy(), offsets.numpy(), states, TILE, torch.get_num_threads())
+            return self._normed(stream + torch.from_numpy(added)), state
         hidden = torch.empty(inputs.shape[0], self.size.width)
         for tile in _tiles(offsets):
             hidden[tile.tokens] = self._tile(inputs[tile.tokens], tile, state)
@@ -183,6 +186,22 @@ class _Layer:
 
     def _call(self, name: str, *arguments: Tensor | int | None) -> None:
         call(f"{name}_{SYMBOLS[self.dtype]}", *arguments)
+
+
+def _weights(block: Block) -> LayerWeights:
+    """The same for `FixedLayers`, not packed."""
+    att, ffn = block.att, block.ffn
+    vectors = (att.w0, att.a0, att.v0, att.k_k, att.k_a, att.r_k, att.ln_x.weight, att.ln_x.bias)
+    packed = torch.stack([vector.flatten() for vector in vectors])
+    value, v2 = att.value.weight, att.value.weight.new_empty(0, 0)
+    if att.layer:
+        value, v2 = torch.cat((value, att.v1.t())), att.v2.t()
+    found = (
+        *(block.ln1.weight, block.ln1.bias, att.ratios, packed, block.ln2.weight, block.ln2.bias, ffn.x_k),
+        *(att.receptance.weight, att.w1.t(), att.w2.t(), att.key.weight, value, v2, att.a1.t(), att.a2.t()),
+        *(att.g1.t(), att.g2.t(), att.output.weight, ffn.key.weight, ffn.value.weight),
+    )
+    return LayerWeights(*(_float(one).numpy() for one in found))
 
 
 def _float(tensor: Tensor) -> Tensor:

@@ -1,73 +1,111 @@
 """Inference in 16-bit fixed point: all layers in one call of C++, whose working memory stays in the caches.
 
-`engine.py` says the same layer by layer, for other types.
+`engine.py` says the same layer by layer, for other types. Without PyTorch, for `forward.py`.
 
-Legend: T = tokens, B = sequences, C = width.
+Legend: T = tokens, B = sequences, C = width, L = layers.
 """
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
-from capitoline.modalities.rwkv.compiled import call
-from capitoline.modalities.rwkv.fixed import STEP, available, pack
-from capitoline.modalities.rwkv.model import RWKV7, Block
-from capitoline.modalities.rwkv.state import State
+import numpy as np
+import numpy.typing as npt
+
+from capitoline.modalities.rwkv.library import kernels
+
+Array = npt.NDArray[np.float32]
+
+STEP = 16
+"""Sizes of weights are multiples of this."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerWeights:
+    """One layer's, in the order of `Layer` in `fixed_layers.cpp`: first vectors, then matrices (outputs, inputs)."""
+
+    time_weight: Array
+    time_bias: Array
+    time_ratios: Array
+    """(6, C)."""
+    vectors: Array
+    """(8, C): w0, a0, v0, k_k, k_a, r_k and the group norm's weight and bias."""
+    channel_weight: Array
+    channel_bias: Array
+    channel_ratios: Array
+    receptance: Array
+    w1: Array
+    w2: Array
+    key: Array
+    value: Array
+    """With v1 below, which reads the same mixture."""
+    v2: Array
+    """(0, 0) in the first layer, which does not mix values."""
+    a1: Array
+    a2: Array
+    g1: Array
+    g2: Array
+    output: Array
+    up: Array
+    down: Array
+
+    @property
+    def parts(self) -> tuple[list[Array], list[Array]]:
+        """Vectors and matrices."""
+        every = [np.ascontiguousarray(getattr(self, one.name), np.float32) for one in fields(self)]
+        return every[:7], every[7:]
 
 
 class FixedLayers:
-    """The layers of a model, packed; later changes to it are not seen."""
+    """The layers of a model, packed."""
 
-    def __init__(self, model: RWKV7) -> None:
-        self._kept: list[Tensor] = []
+    def __init__(self, layers: Sequence[LayerWeights], heads: int) -> None:
+        self._library = kernels()
+        self._kept: list[npt.NDArray[Any]] = []
         table: list[int] = []
-        for block in model.layers:
-            vectors = _vectors(block)
-            self._kept += vectors
-            table += [vector.data_ptr() for vector in vectors]
-            for weight in _weights(block):
-                packed, scales = pack(weight) if weight.numel() else (weight, weight)
-                self._kept += [packed, scales]
-                table += [packed.data_ptr(), scales.data_ptr(), *weight.shape]
-        self._table = torch.tensor(table, dtype=torch.int64)
-        self._layers, self._heads = model.size.layers, model.size.heads
+        for vectors, matrices in (layer.parts for layer in layers):
+            table += [self._keep(vector) for vector in vectors]
+            for matrix in matrices:
+                packed, scales = self._pack(matrix)
+                table += [self._keep(packed), self._keep(scales), *matrix.shape]
+        self._table = np.array(table, np.int64)
+        self._layers, self._heads = len(layers), heads
 
     @staticmethod
-    def fits(model: RWKV7) -> bool:
-        """Whether the kernels are here and every weight's sizes are multiples of 16."""
-        weights = [weight for block in model.layers for weight in _weights(block)]
-        return available() and not any(side % STEP for weight in weights for side in weight.shape)
+    def fit(layers: Sequence[LayerWeights]) -> bool:
+        """Whether the kernels are here and every matrix's sizes are multiples of 16."""
+        sides = [side for layer in layers for matrix in layer.parts[1] for side in matrix.shape]
+        return hasattr(kernels(), "fixed_layers") and not any(side % STEP for side in sides)
 
-    def __call__(self, stream: Tensor, offsets: Tensor, state: State, tile: int) -> Tensor:
-        """Changes `stream` (T, C) and the state in place; what is yet to be added to the stream (T, C).
+    def __call__(
+        self, stream: Array, offsets: npt.NDArray[np.int64], states: Sequence[Array], tile: int, threads: int
+    ) -> Array:
+        """Changes `stream` (T, C) and the states in place; what is yet to be added to the stream (T, C).
 
-        `tile` tokens go through all layers together.
+        `states` are both shifts (L, B, C) and the matrices (L, B, H, N, N). `tile` tokens go through all layers
+        together.
         """
-        added = torch.zeros_like(stream)
-        sizes = (tile, offsets.numel() - 1, self._heads)
-        call("fixed_layers", self._layers, self._table, *sizes, offsets, stream, added, *state.tensors)
+        added = np.zeros_like(stream)
+        sizes = (tile, len(offsets) - 1, self._heads)
+        self._call("fixed_layers", self._layers, self._table, *sizes, offsets, stream, added, *states, threads=threads)
         return added
 
+    def _pack(self, matrix: Array) -> tuple[npt.NDArray[np.int16], Array]:
+        packed, scales = np.empty(matrix.shape, np.int16), np.empty(len(matrix), np.float32)
+        self._call("fixed_pack", *matrix.shape, matrix, packed, scales, threads=1)
+        return packed, scales
 
-def _vectors(block: Block) -> list[Tensor]:
-    """In the order of `Layer` in `fixed_layers.cpp`."""
-    att = block.att
-    vectors = (att.w0, att.a0, att.v0, att.k_k, att.k_a, att.r_k, att.ln_x.weight, att.ln_x.bias)
-    packed = torch.stack([vector.flatten() for vector in vectors])
-    found = [block.ln1.weight, block.ln1.bias, att.ratios, packed, block.ln2.weight, block.ln2.bias, block.ffn.x_k]
-    return [one.detach().float().contiguous() for one in found]
+    def _keep(self, array: npt.NDArray[Any]) -> int:
+        """Its address, valid as long as this object."""
+        self._kept.append(array)
+        return array.ctypes.data
 
-
-def _weights(block: Block) -> list[Tensor]:
-    """(outputs, inputs), in the order of `Layer`."""
-    att, ffn = block.att, block.ffn
-    value, v2 = att.value.weight, att.value.weight.new_empty(0, 0)
-    if att.layer:
-        # One product for the values and for the inner half of their gate, which read the same mixture.
-        value, v2 = torch.cat((value, att.v1.t())), att.v2.t()
-    found = (
-        *(att.receptance.weight, att.w1.t(), att.w2.t(), att.key.weight, value, v2, att.a1.t(), att.a2.t()),
-        *(att.g1.t(), att.g2.t(), att.output.weight, ffn.key.weight, ffn.value.weight),
-    )
-    return [one.detach().float() for one in found]
+    def _call(self, name: str, *arguments: npt.NDArray[Any] | int, threads: int) -> None:
+        assert all(isinstance(one, int) or one.flags.c_contiguous for one in arguments)
+        converted = [
+            ctypes.c_int64(one) if isinstance(one, int) else ctypes.c_void_p(one.ctypes.data) for one in arguments
+        ]
+        getattr(self._library, name)(*converted, ctypes.c_int(threads))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from capitoline.modalities.rwkv.engine import Engine
+from capitoline.modalities.rwkv.fixed import available
 from capitoline.modalities.rwkv.fixed_layers import FixedLayers
 from capitoline.modalities.rwkv.library import kernels
 from capitoline.modalities.rwkv.model import RWKV7
@@ -57,11 +58,11 @@ def test_coarser_products_stay_within_their_rounding(
 
 
 def test_all_layers_in_one_call_are_the_layers_one_by_one(model: RWKV7, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not FixedLayers.fits(model):
+    if not available():
         pytest.skip("fixed point is compiled for AVX2 without AVX-512 only")
     ids, offsets = random_batch(500, LENGTHS)
     begin, together = Engine(model, torch.float32).hidden(ids, offsets)[1], Engine(model, torch.int16)
-    monkeypatch.setattr(FixedLayers, "fits", lambda _: False)
+    monkeypatch.setattr(FixedLayers, "fit", lambda _: False)
     singly = Engine(model, torch.int16)
     (found, after), (expected, expected_after) = (one.hidden(ids, offsets, begin) for one in (together, singly))
     assert (found - expected).abs().mean() < 2e-4
@@ -70,7 +71,7 @@ def test_all_layers_in_one_call_are_the_layers_one_by_one(model: RWKV7, monkeypa
 
 
 def test_pieces_in_fixed_point_are_to_the_bit_what_the_whole_is(model: RWKV7) -> None:
-    if not FixedLayers.fits(model):
+    if not available():
         pytest.skip("fixed point is compiled for AVX2 without AVX-512 only")
     ids, offsets = random_batch(500, [700, 41])
     engine = Engine(model, torch.int16)
