@@ -11,6 +11,7 @@ that nobody's time goes into an embedding or a language head. Writes `benchmarks
 from __future__ import annotations
 
 import argparse
+import ctypes
 import gzip
 import json
 import os
@@ -39,7 +40,8 @@ from capitoline.modalities.rwkv.checkpoint import model_of
 from capitoline.modalities.rwkv.chunked import chunked_time_mix
 from capitoline.modalities.rwkv.compiled import compiled_time_mix
 from capitoline.modalities.rwkv.engine import Engine
-from capitoline.modalities.rwkv.model import RWKV7
+from capitoline.modalities.rwkv.fixed import available, fixed_linear
+from capitoline.modalities.rwkv.model import RWKV7, LinearProduct
 from capitoline.modalities.rwkv.operator import Operator, time_mix
 from capitoline.modalities.rwkv.packing import pack
 from capitoline.modalities.rwkv.products import product_of
@@ -191,12 +193,14 @@ def parameters(model: RWKV7) -> int:
 
 
 def training_rows() -> Iterator[Row]:
-    """A step on 32 texts of 64 tokens as it is and with the chunked operator; and how fast its products alone are."""
+    """A step on 32 texts of 64 tokens, in each arithmetic, and with the chunked operator; and its parts alone."""
+    keep_freed_memory()
     model = model_of(random_weights(SIZES["4×256"]))
     ids = torch.randint(1, VOCABULARY, (2_048,))
     offsets = torch.arange(0, 2_049, 64)
 
-    def step(operator: Operator) -> None:
+    def step(operator: Operator, product: LinearProduct) -> None:
+        model.multiply_with(product)
         for block in model.layers:
             block.att.operator = operator
         model.zero_grad()
@@ -204,12 +208,24 @@ def training_rows() -> Iterator[Row]:
 
     weights = matrices(model)
     rows = {width: torch.randn(len(ids), width) for weight in weights for width in weight.shape}
-    sides = [lambda: step(time_mix), lambda: step(chunked_time_mix), lambda: multiply(weights, rows)]
-    mine, other, products = (len(ids) / seconds for seconds in take_turns(sides))
-    yield Row("training step, 4×256 (tokens/s)", "chunked PyTorch", mine, other, ">= 3")
-    yield Row("its matrix products alone (tokens/s)", "chunked PyTorch", products, other, "", "float32, no faster step")
-    mine, other = take_turns([lambda: operate(compiled_time_mix), lambda: operate(chunked_time_mix)])
-    yield Row("its operator alone (token-heads/s)", "chunked PyTorch", 4_096 / mine, 4_096 / other, "")
+    products = {"float32": functional.linear} | ({"int16": fixed_linear} if available() else {})
+    sides = [partial(step, time_mix, product) for product in products.values()]
+    sides += [partial(step, chunked_time_mix, functional.linear), partial(multiply, weights, rows)]
+    *mine, other, alone = (len(ids) / seconds for seconds in take_turns(sides, 5))
+    for name, tokens in zip(products, mine, strict=True):
+        yield Row(f"training step, 4×256, {name} (tokens/s)", "chunked PyTorch, float32", tokens, other, ">= 3")
+    yield Row("its matrix products alone (tokens/s)", "chunked PyTorch, float32", alone, other, "", "float32")
+    found, other = take_turns([lambda: operate(compiled_time_mix), lambda: operate(chunked_time_mix)])
+    yield Row("its operator alone (token-heads/s)", "chunked PyTorch", 4_096 / found, 4_096 / other, "")
+
+
+def keep_freed_memory() -> None:
+    """glibc gives freed memory back to the system or not as its heap happens to lie: up to a third of a step's time."""
+    trim_threshold, mmap_threshold = -1, -3
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(trim_threshold, 1 << 30)
+        libc.mallopt(mmap_threshold, 1 << 30)
 
 
 def matrices(model: RWKV7) -> list[Tensor]:
