@@ -69,6 +69,7 @@ def rate(
 
     On Kubernetes: configs/kubernetes/rayjob.yaml.
     """
+    import pyarrow as pa
     from rich.console import Console
 
     from capitoline.configs.settings import load_settings
@@ -78,6 +79,8 @@ def rate(
     from capitoline.pipelines.sources.columns import Columns
     from capitoline.pipelines.table import summary_table
 
+    # Arrow's own allocator keeps what it freed: 10 MB that the driver of a long job would not give back.
+    pa.set_memory_pool(pa.system_memory_pool())
     with told_plainly():
         settings = load_settings(config)
         changed = {"where": where or settings.running.where, "lanes": lanes or settings.running.lanes}

@@ -45,10 +45,13 @@ def linear_half(tensors: Mapping[str, Tensor], sequences: list[npt.NDArray[Any]]
     return torch.from_numpy(wide(sequences, [head])[head])
 
 
+@pytest.mark.parametrize(
+    ("fixed", "probability", "feature"), [(False, 1e-5, 1e-4), (True, 2e-4, 2e-3)], ids=["float32", "fixed point"]
+)
 @pytest.mark.parametrize(("name", "head"), SHIPPED)
-def test_it_equals_the_trained_network(name: str, head: str) -> None:
+def test_it_equals_the_trained_network(name: str, head: str, fixed: bool, probability: float, feature: float) -> None:
     kind = KINDS.get(name, name)
-    rater = SequenceRater(find_weights(name), kind)
+    rater = SequenceRater(find_weights(name), kind, fixed=fixed)
     sequences = _sequences(rater.metadata["shape"])
     ratings = rater(sequences, head)
     tensors, metadata = read_weights(find_weights(name), kind)
@@ -57,8 +60,8 @@ def test_it_equals_the_trained_network(name: str, head: str) -> None:
         logits, features = network.head(head)(network(*pack(sequences)))
         if HEADS + head in tensors:
             logits += linear_half(tensors, sequences, head).view(logits.shape) / network.head(head).temperature
-    np.testing.assert_allclose(ratings.probabilities, log_probabilities(logits)[:, 0].exp().numpy(), atol=1e-5)
-    np.testing.assert_allclose(ratings.features, features.numpy(), atol=1e-4)
+    np.testing.assert_allclose(ratings.probabilities, log_probabilities(logits)[:, 0].exp().numpy(), atol=probability)
+    np.testing.assert_allclose(ratings.features, features.numpy(), atol=feature)
 
 
 def test_no_sequences_have_no_ratings() -> None:
