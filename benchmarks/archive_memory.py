@@ -22,4 +22,4 @@ def memory_rows(scale: Scale) -> Iterator[Row]:
     for role in (DRIVER, "actor", "decoder"):
         peaks = many.peak_of_role[role], few.peak_of_role[role]
         work = f"peak bytes of {'the' if role == DRIVER else 'any'} {role}, {counts[1]:,} items"
-        yield Row(work, f"{counts[0]:,} items", *peaks, "<= 1.05", "proportional set size, looked at twice a second")
+        yield Row(work, f"{counts[0]:,} items", *peaks, "<= 1.05", "resident set, the kernel's high-water mark")

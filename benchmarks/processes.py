@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -28,7 +29,8 @@ class Usage:
     peak_bytes: int
     """Greatest sum of proportional set sizes: shared pages count once."""
     peak_of_role: Mapping[str, int]
-    """Greatest proportional set size of any one process of a role."""
+    """Greatest resident set of any one process of a role, by the kernel's own high-water mark: a look between two
+    peaks misses none, and pages that others share weigh the same whether they still live."""
     said: str
     """What it wrote to its standard error."""
 
@@ -68,7 +70,7 @@ class _Seen:
     def _look_at(self, one: psutil.Process) -> int:
         times, memory, role = one.cpu_times(), int(one.memory_full_info().pss), self._role(one)
         self.seconds[one.pid, one.create_time()] = times.user + times.system
-        self.peak_of_role[role] = max(memory, self.peak_of_role.get(role, 0))
+        self.peak_of_role[role] = max(_high_water(one.pid), self.peak_of_role.get(role, 0))
         return memory
 
     def _role(self, one: psutil.Process) -> str:
@@ -76,3 +78,12 @@ class _Seen:
             return DRIVER
         line = " ".join(one.cmdline())
         return next((role for mark, role in ROLES.items() if mark in line), "")
+
+
+def _high_water(process: int) -> int:
+    """Bytes; 0 for a process that has just ended. See proc_pid_status(5)."""
+    with suppress(OSError):
+        for line in Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) << 10
+    return 0
