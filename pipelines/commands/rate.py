@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -52,6 +53,14 @@ def rate(
     ] = False,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="Also write ratings.jsonl.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+    job: Annotated[
+        str,
+        typer.Option(
+            metavar="URL",
+            help="Rate nothing here: print the `ray job submit` that runs this very command on the cluster with "
+            "this job server, such as http://head:8265.",
+        ),
+    ] = "",
 ) -> None:
     """Rate every item in PATHS and write ratings, evidence and a report.
 
@@ -63,7 +72,9 @@ def rate(
 
         capitoline rate films.csv --columns text=plot,tags=genres,image=poster --media posters.zip
 
-    As a job on a Ray cluster, with the media where its nodes find them:
+    As a job on a Ray cluster, with the media where all its nodes find them, also after this terminal is closed:
+
+        capitoline rate /media --out /results --job http://head:8265       # prints what to run
 
         ray job submit --address http://head:8265 -- capitoline rate /media --out /results --address auto --quiet
 
@@ -77,8 +88,14 @@ def rate(
     from capitoline.pipelines.progress import progress_bar
     from capitoline.pipelines.rating import rate_request
     from capitoline.pipelines.sources.columns import Columns
+    from capitoline.pipelines.submission import submission
     from capitoline.pipelines.table import summary_table
 
+    if job:
+        named = {"--out": out, "--config": config, "--columns": columns, "--media": media}
+        flags = {"--allow-outside": allow_outside, "--retry-errors": retry_errors, "--jsonl": jsonl}
+        typer.echo(shlex.join(submission(job, paths, {**named, "--lanes": lanes, **flags})))
+        raise typer.Exit(ALL_RATED)
     # Arrow's own allocator keeps what it freed: 10 MB that the driver of a long job would not give back.
     pa.set_memory_pool(pa.system_memory_pool())
     with told_plainly():
