@@ -171,6 +171,11 @@ class Review(Strict):
     """Ratings that always go to review."""
 
 
+Sure = Annotated[float | None, Field(gt=0.5, le=1)]
+"""Probability from which one expert is sure that an item reaches a label; whatever the others say, its rating is then
+at most one level milder than that label. `null`: what the others say decides."""
+
+
 class VoterSettings(Strict):
     """One ballot an expert."""
 
@@ -178,9 +183,7 @@ class VoterSettings(Strict):
     rule: Literal["majority", "upper_median", "most_severe", "weighted"] = "majority"
     weights: dict[str, float] = {}
     """Weight of each expert's ballot, by name, for the rule `weighted`; 1 if not named."""
-    sure: float | None = Field(default=0.95, gt=0.5, le=1)
-    """Probability from which one expert is sure that an item reaches a label; no ballots of others then make its
-    rating more than one level milder. `null` counts ballots only."""
+    sure: Sure = 0.9
     review: Review = Review()
 
 
@@ -188,6 +191,7 @@ class MeanSettings(Strict):
     """Mean of the experts' calibrated probabilities; its severity is the mean's upper median."""
 
     kind: Literal["mean"] = "mean"
+    sure: Sure = 0.9
     review: Review = Review(margin=0.1)
 
 

@@ -30,7 +30,10 @@ class Text:
 
     Args:
         rater: the trunk, shared with other experts (`load_text_rater`).
-        harms: heads that name kinds of harm; those that the weights have are asked.
+        harms: heads that name kinds of harm.
+
+    Raises:
+        ValueError: the weights have no such head.
     """
 
     modality: Modality | None = Modality.TEXT
@@ -39,7 +42,10 @@ class Text:
         self.name = name
         self.labels = rater.labels
         self._rater = rater
-        self._harms = [head for head in harms if head in rater.heads]
+        if unknown := [head for head in harms if head not in rater.heads]:
+            heads = ", ".join(sorted(set(rater.heads) - {RATING}))
+            raise ValueError(f"harms: these weights have no head {', '.join(unknown)}; there are {heads}")
+        self._harms = list(harms)
 
     def __call__(self, items: Sequence[Decoded]) -> list[Evidence]:
         """One evidence an item, in order."""

@@ -109,11 +109,14 @@ def _chosen_decider(settings: Settings, scale: RatingScale) -> Decider:
     chosen = settings.decider
     if isinstance(chosen, VoterSettings):
         _refuse_unknown(chosen.weights, [expert.name for expert in settings.experts])
-        voter = Voter(scale, rule(chosen.rule, chosen.weights), chosen.rule)
-        return voter if chosen.sure is None else Assured(voter, scale, chosen.sure)
+        return _assured(Voter(scale, rule(chosen.rule, chosen.weights), chosen.rule), scale, chosen.sure)
     if isinstance(chosen, FusionSettings):
         return _fitted_decider(chosen.weights, settings, scale)
-    return Serving(MeanProbability(), scale)
+    return _assured(Serving(MeanProbability(), scale), scale, chosen.sure)
+
+
+def _assured(decide: Decider, scale: RatingScale, sure: float | None) -> Decider:
+    return decide if sure is None else Assured(decide, scale, sure)
 
 
 def _refuse_unknown(weights: Iterable[str], experts: Sequence[str]) -> None:

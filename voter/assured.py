@@ -31,7 +31,7 @@ class Assured:
         reached, expert = max(sure, default=(0, ""))
         if verdict.severity is None or reached - 1 <= verdict.severity:
             return verdict
-        reason = f"{expert} is sure of {self._scale.label(reached)} or more; by ballots it would be {verdict.rating}"
+        reason = f"{expert} is sure of {self._scale.label(reached)} or more; the others would make it {verdict.rating}"
         raised = replace(verdict, rating=self._scale.label(reached - 1), severity=reached - 1, tied=())
         return replace(raised, review=(reason, *verdict.review))
 

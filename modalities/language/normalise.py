@@ -28,6 +28,8 @@ _PILED = "\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe2
 _STYLED = "\u2460-\u24ff\U0001f110-\U0001f189"  # letters in circles and squares, which `\w` leaves out
 _LATIN = "A-Za-z\u00c0-\u024f\u1e00-\u1eff"
 
+_LATIN_LETTER, _LETTER = re.compile(f"[{_LATIN}]"), re.compile(r"[^\W\d_]")
+
 _UNUSUAL = re.compile(f"[^{ORDINARY}]")
 _NOTHING = re.compile(
     "[\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
@@ -67,6 +69,12 @@ def normalise(text: str) -> Normalised:
     plain, disguises = (text, ()) if not _UNUSUAL.search(text) else _plain(text)
     guess, respellings = respelt(plain)
     return Normalised(plain, guess, disguises + respellings)
+
+
+def in_latin_letters(text: str) -> bool:
+    """Whether at least half of the letters are Latin, and there are any."""
+    latin = len(_LATIN_LETTER.findall(text))
+    return latin > 0 and 2 * latin >= len(_LETTER.findall(text))
 
 
 def _plain(text: str) -> tuple[str, tuple[str, ...]]:

@@ -22,6 +22,11 @@ from capitoline.modalities.rwkv.forward import Forward
 from capitoline.modalities.rwkv.steps import normalised
 from capitoline.modalities.weights import read_arrays
 
+Numbers = npt.NDArray[np.int64]
+
+NONE: Numbers = np.empty((0, 3), np.int64)
+"""No stretches."""
+
 ELEMENTS_A_RUN = 1_024
 """Tokens or vectors in one run of the network: enough for the matrix products, few enough for the caches."""
 
@@ -42,6 +47,10 @@ class Ratings:
         """(B,) or (B, A) expected severity: finer than the decided one, for ranking the parts of an item."""
         return (self.probabilities @ np.arange(self.probabilities.shape[-1])).astype(np.float32)
 
+    def at(self, rows: Sequence[int]) -> Ratings:
+        """Those of some inputs."""
+        return Ratings(self.probabilities[rows], self.features[rows], self.severities[rows])
+
     def worst_of(self, owners: Sequence[int], count: int) -> Ratings:
         """Of the parts of each owner 0 … count-1, the one of the highest expected severity, on each axis.
 
@@ -51,7 +60,7 @@ class Ratings:
         expected = self.expected
         worst = _worst(expected if expected.ndim == 1 else expected.sum(1), owners, count)
         if expected.ndim == 1:
-            return Ratings(self.probabilities[worst], self.features[worst], self.severities[worst])
+            return self.at(worst.tolist())
         parts = np.stack([_worst(axis, owners, count) for axis in expected.T], axis=1)
         axes = np.arange(parts.shape[1])
         return Ratings(self.probabilities[parts, axes], self.features[worst], self.severities[parts, axes])
@@ -97,12 +106,23 @@ class SequenceRater:
         """Ratings of B sequences, none empty, each of (T, V) float32 vectors or (T,) int64 token ids, by `head`."""
         return self.by_heads(sequences, [head])[head]
 
-    def by_heads(self, sequences: Sequence[npt.NDArray[Any]], heads: Sequence[str]) -> dict[str, Ratings]:
-        """As a call, by several heads, for which the network reads the sequences but once."""
-        runs = _runs([len(one) for one in sequences])
-        pooled = np.concatenate((self._no_vectors, *(self._pooled([sequences[row] for row in rows]) for rows in runs)))
-        wide = self._wide(sequences, heads) if self._wide else {}
-        return {head: self._ratings(pooled, head, wide.get(head)) for head in heads}
+    def by_heads(
+        self, sequences: Sequence[npt.NDArray[Any]], heads: Sequence[str], stretches: Numbers = NONE
+    ) -> dict[str, Ratings]:
+        """As a call, by several heads, for which the network reads the sequences but once.
+
+        After the B ratings come those of `stretches` (S, 3) of them: row, first element and the one after the last,
+        ascending by row. They are pooled from what the network made of the whole sequence: no second reading.
+        """
+        pooled = []
+        for rows in _runs([len(one) for one in sequences]):
+            first, last = np.searchsorted(stretches[:, 0], (rows[0], rows[-1] + 1))
+            pooled.append(self._pooled([sequences[row] for row in rows], stretches[first:last] - (rows[0], 0, 0)))
+        vectors = [*(whole for whole, _ in pooled), *(parts for _, parts in pooled)]
+        together = np.concatenate((self._no_vectors, *vectors))
+        cut = [sequences[row][start:end] for row, start, end in stretches.tolist()]
+        wide = self._wide([*sequences, *cut], heads) if self._wide else {}
+        return {head: self._ratings(together, head, wide.get(head)) for head in heads}
 
     @property
     def _no_vectors(self) -> Array:
@@ -116,19 +136,31 @@ class SequenceRater:
             probabilities = probabilities[:, 0]
         return Ratings(probabilities, features, decide(probabilities, shape.down_cost))
 
-    def _pooled(self, sequences: Sequence[npt.NDArray[Any]]) -> Array:
-        """(B, P)."""
+    def _pooled(self, sequences: Sequence[npt.NDArray[Any]], stretches: Numbers) -> tuple[Array, Array]:
+        """(B, P) of sequences, and (S, P) of stretches of them."""
         inputs, offsets = np.concatenate(sequences), np.cumsum([0, *map(len, sequences)])
         skipped = [normalised(means(inputs, offsets))] if self._skip else []
+        assert not (skipped and len(stretches)), "stretches are of sequences of tokens"
         if self._projector is not None:
             weight, bias = self._projector
             inputs = inputs @ weight + bias
-        return np.concatenate((pool(self._body(inputs, offsets), offsets), *skipped), axis=1)
+        hidden = self._body(inputs, offsets)
+        whole = np.concatenate((pool(hidden, offsets), *skipped), axis=1)
+        if not len(stretches):
+            return whole, whole[:0]
+        return whole, pool_stretches(hidden, offsets[stretches[:, :1]] + stretches[:, 1:])
 
 
 def pool(hidden: Array, offsets: npt.NDArray[np.int64]) -> Array:
     """(T, C) → (B, 2C): the last vector, which has read everything, beside the mean, which forgets nothing."""
     return np.concatenate((hidden[offsets[1:] - 1], means(hidden, offsets)), axis=1, dtype=np.float32)
+
+
+def pool_stretches(hidden: Array, ends: Numbers) -> Array:
+    """(T, C), and (S, 2) of first rows and those after the last → (S, 2C), as `pool` does it."""
+    # Every second sum is of the rows between two stretches; the last row only gives the last end a place.
+    sums = np.add.reduceat(np.pad(hidden, ((0, 1), (0, 0))), ends.ravel())[::2]
+    return np.concatenate((hidden[ends[:, 1] - 1], sums / np.diff(ends)), axis=1, dtype=np.float32)
 
 
 def means(elements: Array, offsets: npt.NDArray[np.int64]) -> Array:

@@ -37,6 +37,9 @@ def told_plainly() -> Iterator[None]:
     except ValueError as error:
         typer.echo(f"capitoline: {error}", err=True)
         raise typer.Exit(USAGE) from error
+    except ImportError as error:  # of a package that only some addresses need, such as s3fs
+        typer.echo(f"capitoline: {error}", err=True)
+        raise typer.Exit(USAGE) from error
     except (OSError, RuntimeError) as error:
         typer.echo(f"capitoline: {error}; run the same command to continue from what is committed", err=True)
         raise typer.Exit(CANNOT_GO_ON) from error

@@ -32,15 +32,22 @@ def gist(reason: str) -> str:
 
 
 class Reasons:
-    """How often each gist was given; those after the first `COUNTED` are `OTHERS`."""
+    """How often each gist was given, and for which items; those after the first `COUNTED` are `OTHERS`."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
+        self._examples: dict[str, list[str]] = {}
 
-    def add(self, reasons: Iterable[str]) -> None:
+    def add(self, item_id: str, reasons: Iterable[str]) -> None:
         """Counts the reasons of one item, each gist once."""
         for found in {gist(reason) for reason in reasons}:
-            self._counts[found if found in self._counts or len(self._counts) < COUNTED else OTHERS] += 1
+            kept = found if found in self._counts or len(self._counts) < COUNTED else OTHERS
+            self._counts[kept] += 1
+            self._examples[kept] = [*self._examples.get(kept, ()), item_id][:EXAMPLES]
+
+    def examples(self) -> dict[str, tuple[str, ...]]:
+        """The first items of each of the commonest reasons."""
+        return {reason: tuple(self._examples.get(reason, ())) for reason in self.listed()}
 
     def listed(self) -> dict[str, int]:
         """The commonest reasons, then all the others as one."""

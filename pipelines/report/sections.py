@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from capitoline.pipelines.printable import one_line
 from capitoline.pipelines.report.markup import Child, Markup, element, join
 from capitoline.pipelines.report.panels import count_cell, note, panel, panels, rating_colours, share, table
@@ -61,8 +63,12 @@ def review(summary: Summary) -> Markup:
     if not reasons:
         return note("No item needs a person's look.")
     more = len(reasons) - REVIEW_REASONS
-    rows = [(f"{count:,}", reason) for reason, count in reasons[:REVIEW_REASONS]]
-    return panel("", table(("items", "why a person should look"), rows), note(_rarer(more)))
+    rows = [
+        (f"{count:,}", reason, _named(summary.review_examples[reason])) for reason, count in reasons[:REVIEW_REASONS]
+    ]
+    drawn = table(("items", "why a person should look", "for example"), rows)
+    where = note("Every item with its reasons: the column `review` of ratings/, and `capitoline explain OUT ITEM`.")
+    return panel("", drawn, note(_rarer(more)), where)
 
 
 def shadow(summary: Summary) -> Markup:
@@ -100,8 +106,12 @@ def _by_modality(summary: Summary) -> Markup:
 
 
 def _cause(cause: Cause) -> tuple[Child, ...]:
-    examples = [element("div", element("bdi", one_line(example, 160)), class_="id") for example in cause.examples]
-    return f"{cause.items:,}", cause.outcome, cause.reason, ", ".join(cause.experts), join(*examples)
+    return f"{cause.items:,}", cause.outcome, cause.reason, ", ".join(cause.experts), _named(cause.examples)
+
+
+def _named(examples: Iterable[str]) -> Markup:
+    """Ids of items, one below the other."""
+    return join(*(element("div", element("bdi", one_line(example, 160)), class_="id") for example in examples))
 
 
 def _rarer(count: int) -> str:

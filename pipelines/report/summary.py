@@ -88,6 +88,8 @@ class Summary:
     """Expert → outcome → items."""
     review: int
     review_reasons: Mapping[str, int]
+    review_examples: Mapping[str, tuple[str, ...]]
+    """By reason, ids of the first items."""
     causes: tuple[Cause, ...]
     """The commonest ones, most items first."""
     causes_left_out: int

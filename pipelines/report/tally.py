@@ -49,9 +49,9 @@ class Counts:
         for rating, modalities in zip(ratings["rating"].to_pylist(), ratings["modalities"].to_pylist(), strict=True):
             self.ratings[rating] += 1
             self.modalities.update((modality, rating) for modality in modalities)
-        for reasons in ratings["review"].to_pylist():
+        for item_id, reasons in zip(ratings["item_id"].to_pylist(), ratings["review"].to_pylist(), strict=True):
             self.review += bool(reasons)
-            self.reasons.add(reasons)
+            self.reasons.add(item_id, reasons)
         for node, spent in chain.from_iterable(ratings["seconds"].to_pylist()):
             self.seconds[node] += spent
 
@@ -82,6 +82,7 @@ class Tally:
             outcomes=self._outcomes(),
             review=counts.review,
             review_reasons=counts.reasons.listed(),
+            review_examples=counts.reasons.examples(),
             causes=causes,
             causes_left_out=left_out,
             agreement=self._pairs.agreement(),

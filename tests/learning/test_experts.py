@@ -150,6 +150,11 @@ def test_a_kind_of_harm_is_named_and_does_not_touch_the_rating(data: Path) -> No
     assert [one.probabilities for one in naming] == [one.probabilities for one in silent]
 
 
+def test_a_kind_of_harm_that_the_weights_do_not_know_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"no head sexsim; there are .*sexist"):
+        Text(load_text_rater("text"), harms=("sexsim",))
+
+
 def test_empty_tags_are_abstained_from() -> None:
     assert Tags(load_text_rater("text"))([_decoded("a", tags=(" ", ""))])[0].outcome is Outcome.ABSTAINED
 

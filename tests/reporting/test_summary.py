@@ -146,11 +146,21 @@ def test_causes_beyond_the_list_are_still_counted(job: Job) -> None:
 def test_hostile_reasons_cannot_fill_the_memory() -> None:
     reasons = Reasons()
     for n in range(COUNTED + 500):
-        reasons.add(["x" * (n % 50 + 1) + "y" * (n // 50)])
+        reasons.add(f"item {n}", ["x" * (n % 50 + 1) + "y" * (n // 50)])
     listed = reasons.listed()
     assert len(listed) == LISTED + 1
     assert sum(listed.values()) == COUNTED + 500
     assert listed[OTHERS] == COUNTED + 500 - LISTED
+
+
+def test_the_first_items_of_a_reason_are_named() -> None:
+    reasons = Reasons()
+    for n in range(5):
+        reasons.add(f"item {n}", [f"{n} bytes short"])
+    assert (reasons.listed(), reasons.examples()) == (
+        {"… bytes short": 5},
+        {"… bytes short": ("item 0", "item 1", "item 2")},
+    )
 
 
 def test_a_gist_keeps_the_words_that_say_what_happened() -> None:
