@@ -81,7 +81,7 @@ class SequenceRater:
 
     Args:
         fixed: multiply in 16-bit fixed point where the processor gains by it. Probabilities then are within 2·10⁻⁴
-            of float32's, and the same to the bit in whatever batch a sequence comes.
+            of float32's.
 
     Raises:
         ValueError: the file cannot be read or holds weights of another kind.

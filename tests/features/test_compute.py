@@ -110,7 +110,8 @@ def test_each_row_meets_the_weights_that_did_not_see_it(
     assert 40 < train.sum() < 60
     for row, group in enumerate(features.groups.tolist()):
         fold = fold_of(group, 2) if train[row] else -1
-        np.testing.assert_allclose(text.probabilities[row], alone[fold][row], rtol=1e-5)
+        # A matrix product of another height rounds otherwise, which shows in the smallest probabilities.
+        np.testing.assert_allclose(text.probabilities[row], alone[fold][row], rtol=1e-5, atol=1e-6)
     assert text.unseen.all()
     assert (tags.unseen == ~train).all()
     assert len(FeatureStore(tmp_path).read_unseen("val")) == (~train).sum()
