@@ -6,6 +6,7 @@ and do not touch the rating: nobody has rated hate or threats on a scale of audi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -21,12 +22,14 @@ if TYPE_CHECKING:
 RATING = "text"
 """The head that rates."""
 
+LETTER = re.compile(r"[^\W\d_]")
+
 LEAST_KNOWN = 0.5
 """Below this share of text in tokens that the weights know, a rating would be a guess."""
 
 
 class Text:
-    """Abstains on an empty text; one that its weights hardly know is unsupported, for nobody has read it.
+    """Abstains on a text without words; one that its weights hardly know is unsupported, for nobody has read it.
 
     Args:
         rater: the trunk, shared with other experts (`load_text_rater`).
@@ -59,7 +62,9 @@ class Text:
         ratings = self._rater.by_heads(read, [RATING, *self._harms]) if read else {}
         rows = iter(range(len(texts)))
         return [
-            Evidence(self.name, self.modality, Outcome.UNSUPPORTED if text.strip() else Outcome.ABSTAINED, reason)
+            Evidence(
+                self.name, self.modality, Outcome.ABSTAINED if _says_nothing(text) else Outcome.UNSUPPORTED, reason
+            )
             if reason
             else self._evidence(text, ratings, next(rows))
             for text, reason in zip(texts, reasons, strict=True)
@@ -84,9 +89,17 @@ class Text:
 def _reason_not_to_rate(text: str, reading: Reading) -> str:
     if not text.strip():
         return "the text is empty"
+    if _says_nothing(text):
+        return "figures and signs, and no word"
     if (known := reading.known_share) < LEAST_KNOWN:
         return f"only {known:.0%} of the text is in words that the weights know: another language, or a cipher"
     return ""
+
+
+def _says_nothing(text: str) -> bool:
+    """Empty, or figures and signs that are there to be seen: nobody need look at these, as at a disguise."""
+    shown = any(one.isprintable() and not one.isspace() for one in text)
+    return not text.strip() or (shown and not LETTER.search(text))
 
 
 def _has_text(item: Decoded) -> bool:

@@ -196,12 +196,15 @@ def test_a_guess_never_makes_a_text_milder(rater: TextRater) -> None:
     assert (rater(texts).expected >= written - 1e-5).all()
 
 
-@pytest.mark.parametrize(
-    "text", ["\u200b\u200b\ufeff", "\u202e\u2066", RUSSIAN, GREEK, "这部电影讲述了两姐妹的故事", "😀🎬", "123 456"]
-)
+@pytest.mark.parametrize("text", ["\u200b\u200b\ufeff", "\u202e\u2066", RUSSIAN, GREEK, "这部电影讲述了两姐妹的故事"])
 def test_what_shows_nothing_or_is_in_another_script_is_not_rated(rater: TextRater, text: str) -> None:
     assert rater.read(text).known_share < LEAST_KNOWN
     assert Text(rater)([_item(text)])[0].outcome is Outcome.UNSUPPORTED
+
+
+@pytest.mark.parametrize("text", ["😀🎬", "123 456", "❤️", "… !?"])
+def test_figures_and_signs_say_nothing_to_rate(rater: TextRater, text: str) -> None:
+    assert Text(rater)([_item(text)])[0].outcome is Outcome.ABSTAINED
 
 
 def _as_written(text: str) -> Normalised:
