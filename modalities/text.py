@@ -6,10 +6,10 @@ and do not touch the rating: nobody has rated hate or threats on a scale of audi
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from capitoline.modalities.found_text import WORD
 from capitoline.modalities.language.normalise import normalise
 from capitoline.modalities.networks.rated import rated
 from capitoline.modalities.schema import Decoded, Evidence, Modality, Outcome, Tag
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 RATING = "text"
 """The head that rates."""
-
-LETTER = re.compile(r"[^\W\d_]")
 
 LEAST_KNOWN = 0.5
 """Below this share of text in tokens that the weights know, a rating would be a guess."""
@@ -57,17 +55,13 @@ class Text:
     def _rate(self, items: Sequence[Decoded]) -> list[Evidence]:
         texts = [item.text or "" for item in items]
         readings = [self._rater.read(text) for text in texts]
-        reasons = [_reason_not_to_rate(*pair) for pair in zip(texts, readings, strict=True)]
-        read = [reading for reading, reason in zip(readings, reasons, strict=True) if not reason]
+        silences = [_why_not(*pair) for pair in zip(texts, readings, strict=True)]
+        read = [reading for reading, silence in zip(readings, silences, strict=True) if silence is None]
         ratings = self._rater.by_heads(read, [RATING, *self._harms]) if read else {}
         rows = iter(range(len(texts)))
         return [
-            Evidence(
-                self.name, self.modality, Outcome.ABSTAINED if _says_nothing(text) else Outcome.UNSUPPORTED, reason
-            )
-            if reason
-            else self._evidence(text, ratings, next(rows))
-            for text, reason in zip(texts, reasons, strict=True)
+            Evidence(self.name, self.modality, *silence) if silence else self._evidence(text, ratings, next(rows))
+            for text, silence in zip(texts, silences, strict=True)
         ]
 
     def _evidence(self, text: str, ratings: Mapping[str, Ratings], row: int) -> Evidence:
@@ -86,20 +80,16 @@ class Text:
                 yield Tag(axis or shape.levels[severity], 1.0 - float(of_levels[0]))
 
 
-def _reason_not_to_rate(text: str, reading: Reading) -> str:
+def _why_not(text: str, reading: Reading) -> tuple[Outcome, str] | None:
+    """Outcome and reason of a text that is not rated. Figures and signs need nobody's look, what hides them does."""
     if not text.strip():
-        return "the text is empty"
-    if _says_nothing(text):
-        return "figures and signs, and no word"
+        return Outcome.ABSTAINED, "the text is empty"
+    if not WORD.search(text) and any(one.isprintable() and not one.isspace() for one in text):
+        return Outcome.ABSTAINED, "figures and signs, and no word"
     if (known := reading.known_share) < LEAST_KNOWN:
-        return f"only {known:.0%} of the text is in words that the weights know: another language, or a cipher"
-    return ""
-
-
-def _says_nothing(text: str) -> bool:
-    """Empty, or figures and signs that are there to be seen: nobody need look at these, as at a disguise."""
-    shown = any(one.isprintable() and not one.isspace() for one in text)
-    return not text.strip() or (shown and not LETTER.search(text))
+        reason = f"only {known:.0%} of the text is in words that the weights know: another language, or a cipher"
+        return Outcome.UNSUPPORTED, reason
+    return None
 
 
 def _has_text(item: Decoded) -> bool:
