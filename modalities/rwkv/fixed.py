@@ -15,11 +15,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from capitoline.modalities.rwkv.compiled import call
+from capitoline.modalities.rwkv.fixed_layers import STEP
 from capitoline.modalities.rwkv.library import kernels
 
 FIXED = torch.int16
-STEP = 16
-"""Sizes of weights are multiples of this, or the product stays in float32."""
 
 
 def available() -> bool:
@@ -28,7 +27,7 @@ def available() -> bool:
 
 
 def fixed_linear(x: Tensor, weight: Tensor) -> Tensor:
-    """x (T, I) times weight (O, I)', as `functional.linear`: (T, O) float32."""
+    """x (T, I) times weight (O, I)', as `functional.linear`: (T, O) float32. Sizes that do not fit stay in float32."""
     if weight.shape[0] % STEP or weight.shape[1] % STEP or x.dtype != torch.float32:
         return functional.linear(x, weight)
     y: Tensor = _linear(x, weight)[0]

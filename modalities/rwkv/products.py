@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from capitoline.modalities.rwkv.compiled import call
-from capitoline.modalities.rwkv.fixed import FIXED, STEP, available, pack
+from capitoline.modalities.rwkv.fixed import FIXED, available, pack
+from capitoline.modalities.rwkv.fixed_layers import STEP
 
 Product = Callable[[Tensor], Tensor]
 """(T, inputs) → (T, outputs)."""
