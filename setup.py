@@ -13,7 +13,8 @@ from setuptools.command.build_ext import build_ext
 KERNELS = Path("modalities/rwkv/kernels")
 LEVELS = {"_kernels_1": []}
 if platform.machine() in ("x86_64", "AMD64"):
-    LEVELS |= {"_kernels_3": ["-march=x86-64-v3"], "_kernels_4": ["-march=x86-64-v4", "-mprefer-vector-width=512"]}
+    WIDE = ["-march=x86-64-v4", "-mprefer-vector-width=512"]
+    LEVELS |= {"_kernels_3": ["-march=x86-64-v3"], "_kernels_4": WIDE, "_kernels_5": [*WIDE, "-mavx512bf16"]}
 
 
 class Build(build_ext):

@@ -1,6 +1,6 @@
 """The RWKV-7 engine against what a user would otherwise take, on one thread.
 
-    python benchmarks/engine.py [--quick]
+    python benchmarks/engine.py [--quick] [--only training,streams,features,distilbert,peak]
 
 Features of real texts against the `rwkv` package, llama.cpp and DistilBERT; a training step against chunked PyTorch;
 the share of this machine's matrix peak; the cost of a token far into a stream. Every peer computes the same weights'
@@ -14,9 +14,10 @@ import argparse
 import ctypes
 import gzip
 import json
+import math
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -28,11 +29,12 @@ from engine_peers import (
     Texts,
     distilbert,
     distilbert_settings,
+    half_products,
     llama_cpp,
     rwkv_package,
 )
 from engine_plot import plot
-from harness import Row, take_turns, write_rows
+from harness import Row, line, take_turns, write_rows
 from torch import Tensor
 from torch.nn import functional
 
@@ -44,7 +46,7 @@ from capitoline.modalities.rwkv.fixed import available, fixed_linear
 from capitoline.modalities.rwkv.model import RWKV7, LinearProduct
 from capitoline.modalities.rwkv.operator import Operator, time_mix
 from capitoline.modalities.rwkv.packing import pack
-from capitoline.modalities.rwkv.products import product_of
+from capitoline.modalities.rwkv.products import Product, product_of
 from capitoline.modalities.rwkv.size import Size
 from capitoline.modalities.rwkv.state import State
 from capitoline.modalities.rwkv.streaming import fork
@@ -65,20 +67,17 @@ SHARE = {"4×256": 16, "12×768": 160}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="the small model only")
+    parser.add_argument("--only", default="", help="some of the work, printed and not written: " + ", ".join(WORK))
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    sizes = dict(list(SIZES.items())[:1]) if parser.parse_args().quick else SIZES
+    sizes = dict(list(SIZES.items())[:1]) if arguments.quick else SIZES
     with tempfile.TemporaryDirectory() as folder:
-        plot(write_rows("engine", all_rows(sizes, Path(folder))))
-
-
-def all_rows(sizes: Mapping[str, Size], folder: Path) -> Iterator[Row]:
-    yield from training_rows()
-    yield from stream_rows()
-    for name, size in sizes.items():
-        yield from feature_rows(name, size, folder)
-    if len(sizes) > 1:
-        yield from distilbert_rows()
-        yield peak_row()
+        if arguments.only:
+            for name in arguments.only.split(","):
+                for row in WORK[name](sizes, Path(folder)):
+                    print(line(row), flush=True)
+        else:
+            plot(write_rows("engine", (row for work in WORK.values() for row in work(sizes, Path(folder)))))
 
 
 def random_weights(size: Size) -> Mapping[str, Tensor]:
@@ -98,7 +97,12 @@ def _random(name: str, shape: torch.Size) -> Tensor:
     return 0.5 + 0.1 * noise if ".x_" in name or name.endswith("k_k") else 0.1 * noise
 
 
-def feature_rows(name: str, size: Size, folder: Path) -> Iterator[Row]:
+def feature_rows(sizes: Mapping[str, Size], folder: Path) -> Iterator[Row]:
+    for name, size in sizes.items():
+        yield from feature_rows_of(name, size, folder)
+
+
+def feature_rows_of(name: str, size: Size, folder: Path) -> Iterator[Row]:
     """Features of short and long texts against the two other implementations of the same model."""
     tensors = random_weights(size)
     ours, package = features_of(Engine(model_of(tensors))), rwkv_package(tensors, folder)
@@ -164,8 +168,10 @@ def read_texts(corpus: str, share: int) -> list[list[int]]:
     return [[1 + token % (VOCABULARY - 1) for token in tokenizer.encode(text)] or [1] for text in texts[::share]]
 
 
-def distilbert_rows() -> Iterator[Row]:
+def distilbert_rows(sizes: Mapping[str, Size], _: Path) -> Iterator[Row]:
     """12×768 against a transformer of the same width, for each parameter outside the embedding."""
+    if "12×768" not in sizes:
+        return
     model = model_of(random_weights(SIZES["12×768"]))
     engine = Engine(model)
     for length, must_be in ((128, ">= 1"), (512, ">= 1.5"), (2_048, ">= 2.5")):
@@ -192,29 +198,40 @@ def parameters(model: RWKV7) -> int:
     return sum(one.numel() for name, one in model.named_parameters() if name.split(".")[0] not in ("emb", "head"))
 
 
-def training_rows() -> Iterator[Row]:
+def training_rows(*_: object) -> Iterator[Row]:
     """A step on 32 texts of 64 tokens, in each arithmetic, and with the chunked operator; and its parts alone."""
     keep_freed_memory()
     model = model_of(random_weights(SIZES["4×256"]))
     ids = torch.randint(1, VOCABULARY, (2_048,))
     offsets = torch.arange(0, 2_049, 64)
 
-    def step(operator: Operator, product: LinearProduct) -> None:
+    def step(operator: Operator, product: LinearProduct, half: bool) -> None:
         model.multiply_with(product)
         for block in model.layers:
             block.att.operator = operator
         model.zero_grad()
-        torch.autograd.backward(model(ids, offsets)[0].square().mean())
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            loss = model(ids, offsets)[0].square().mean()
+        torch.autograd.backward(loss)
 
     weights = matrices(model)
     rows = {width: torch.randn(len(ids), width) for weight in weights for width in weight.shape}
-    products = {"float32": functional.linear} | ({"int16": fixed_linear} if available() else {})
-    sides = [partial(step, time_mix, product) for product in products.values()]
-    sides += [partial(step, chunked_time_mix, functional.linear), partial(multiply, weights, rows)]
-    *mine, other, alone = (len(ids) / seconds for seconds in take_turns(sides, 5))
-    for name, tokens in zip(products, mine, strict=True):
-        yield Row(f"training step, 4×256, {name} (tokens/s)", "chunked PyTorch, float32", tokens, other, ">= 3")
-    yield Row("its matrix products alone (tokens/s)", "chunked PyTorch, float32", alone, other, "", "float32")
+    ours = [("float32", functional.linear, False)]
+    ours += [("int16", fixed_linear, False)] if available() else []
+    ours += [("bfloat16", functional.linear, True)] if half_products() else []
+    theirs = [("float32", False), *([("bfloat16", True)] if half_products() else [])]
+    sides = [partial(step, time_mix, product, half) for _, product, half in ours]
+    sides += [partial(step, chunked_time_mix, functional.linear, half) for _, half in theirs]
+    *taken, alone = take_turns([*sides, partial(multiply, weights, rows)], 5)
+    peers = {name: len(ids) / seconds for (name, _), seconds in zip(theirs, taken[len(ours) :], strict=True)}
+    for (name, _, _), seconds in zip(ours, taken, strict=False):
+        same = name if name in peers else "float32"
+        work = f"training step, 4×256, {name} (tokens/s)"
+        yield Row(work, f"chunked PyTorch, {same}", len(ids) / seconds, peers[same], ">= 3")
+    yield Row(
+        "its matrix products alone (tokens/s)", "chunked PyTorch, float32", len(ids) / alone, peers["float32"], "",
+        "float32",
+    )  # fmt: skip
     found, other = take_turns([lambda: operate(compiled_time_mix), lambda: operate(chunked_time_mix)])
     yield Row("its operator alone (token-heads/s)", "chunked PyTorch", 4_096 / found, 4_096 / other, "")
 
@@ -225,7 +242,7 @@ def keep_freed_memory() -> None:
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):
         libc.mallopt(trim_threshold, 1 << 30)
-        libc.mallopt(mmap_threshold, 1 << 30)
+        libc.mallopt(mmap_threshold, 1 << 25)
 
 
 def matrices(model: RWKV7) -> list[Tensor]:
@@ -253,21 +270,34 @@ def operate(operator: Operator) -> None:
     torch.autograd.backward(y.sum())
 
 
-def peak_row() -> Row:
+def peak_rows(sizes: Mapping[str, Size], _: Path) -> Iterator[Row]:
     """Operations of the forward pass's products, against the fastest product of this type measured here."""
+    if "12×768" not in sizes:
+        return
     model = model_of(random_weights(SIZES["12×768"]))
     engine = Engine(model)
     ids, offsets = torch.randint(1, VOCABULARY, (1_024,)), torch.arange(0, 1_025, 128)
-    weight = torch.randn(768, 3_072)
-    product = product_of(weight, engine.dtype)
-    left = torch.randn(1_024, 3_072).to(torch.bfloat16 if engine.dtype == torch.bfloat16 else torch.float32)
-    mine, peak = take_turns([lambda: engine.hidden(ids, offsets), lambda: [product(left) for _ in range(20)]])
-    weights = sum(one.numel() for one in matrices(model))
-    done, most = 2e-9 * weights * 1_024 / mine, 2e-9 * left.numel() * 768 * 20 / peak
-    return Row("12×768 forward (GFLOP/s)", f"matrix peak, {str(engine.dtype)[6:]}", done, most, ">= 0.7")
+    dtype = torch.bfloat16 if engine.dtype == torch.bfloat16 else torch.float32
+    shapes = [(1_024, 3_072, 768), (1_024, 768, 768), (256, 768, 768), (256, 768, 3_072), (256, 1_024, 256)]
+    products = [product_of(torch.randn(outputs, inputs), engine.dtype) for _, inputs, outputs in shapes]
+    lefts = [torch.randn(rows, inputs).to(dtype) for rows, inputs, _ in shapes]
+    repeats = [int(4e10 / (2 * math.prod(shape))) for shape in shapes]
+
+    def multiply_often(product: Product, left: Tensor, count: int) -> None:
+        for _ in range(count):
+            product(left)
+
+    sides = [partial(multiply_often, *one) for one in zip(products, lefts, repeats, strict=True)]
+    mine, *others = take_turns([lambda: engine.hidden(ids, offsets), *sides], 9)
+    rates = [
+        2e-9 * math.prod(shape) * count / taken for shape, count, taken in zip(shapes, repeats, others, strict=True)
+    ]
+    done, best = 2e-9 * sum(one.numel() for one in matrices(model)) * 1_024 / mine, int(np.argmax(rates))
+    note = "fastest at " + "×".join(map(str, shapes[best]))
+    yield Row("12×768 forward (GFLOP/s)", f"matrix peak, {str(engine.dtype)[6:]}", done, rates[best], ">= 0.7", note)
 
 
-def stream_rows() -> Iterator[Row]:
+def stream_rows(*_: object) -> Iterator[Row]:
     """One token for each of 64 streams that have read 1,000, 10,000 or 100,000: milliseconds a token."""
     engine = Engine(model_of(random_weights(SIZES["4×256"])))
     state, read, states = State.zeros(engine.size, 1), 0, []
@@ -281,6 +311,15 @@ def stream_rows() -> Iterator[Row]:
     near, middle, far = (1e3 / 64 * seconds for seconds in take_turns(feeding, 31))
     yield Row("64 streams, token 10,000 (ms)", "token 1,000", middle, near, "<= 1.05")
     yield Row("64 streams, token 100,000 (ms)", "token 1,000", far, near, "<= 1.05")
+
+
+WORK: dict[str, Callable[[Mapping[str, Size], Path], Iterator[Row]]] = {
+    "training": training_rows,
+    "streams": stream_rows,
+    "features": feature_rows,
+    "distilbert": distilbert_rows,
+    "peak": peak_rows,
+}
 
 
 if __name__ == "__main__":

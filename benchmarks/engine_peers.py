@@ -78,9 +78,14 @@ def distilbert(length: int, setting: str) -> tuple[Callable[[Tensor], Tensor], i
 
 def distilbert_settings() -> list[str]:
     """Types and kinds of attention to choose from. Without bfloat16 in the processor it is emulated, for minutes."""
+    dtypes = ("float32", "bfloat16")[: 1 + half_products()]
+    return [f"{dtype} {kind}" for dtype in dtypes for kind in ("sdpa", "eager")]
+
+
+def half_products() -> bool:
+    """Whether this processor multiplies bfloat16."""
     capabilities = torch.cpu.get_capabilities()
-    half = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
-    return [f"{dtype} {kind}" for dtype in ("float32", "bfloat16")[: 1 + bool(half)] for kind in ("sdpa", "eager")]
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def write_gguf(tensors: Mapping[str, Tensor], size: Size, path: Path, quantisation: str) -> None:

@@ -80,20 +80,20 @@ class SequenceRater:
     """A weight file, loaded, that rates sequences on the labels it was trained on.
 
     Args:
-        fixed: multiply in 16-bit fixed point where the processor gains by it. Probabilities then are within 2·10⁻⁴
-            of float32's.
+        rounded: multiply in 16 bits where the processor gains by it. Probabilities then are within 2·10⁻⁴ of float32's
+            in fixed point, and within 2·10⁻² in bfloat16.
 
     Raises:
         ValueError: the file cannot be read or holds weights of another kind.
     """
 
-    def __init__(self, path: Path, kind: str, *, fixed: bool = True) -> None:
+    def __init__(self, path: Path, kind: str, *, rounded: bool = True) -> None:
         self.tensors, self.metadata = read_arrays(path, kind)
         self.labels: tuple[str, ...] = tuple(self.metadata["labels"])
         self.heads: dict[str, HeadShape] = head_shapes(self.metadata)
         try:
             self._skip: bool = self.metadata["shape"].get("skip", False)
-            self._body = Forward(_within(self.tensors, "body."), start=self.tensors.get("state"), fixed=fixed)
+            self._body = Forward(_within(self.tensors, "body."), start=self.tensors.get("state"), rounded=rounded)
             self._projector = _projector(self.tensors, self._body.width)
             self._wide = _wide(self.tensors)
             self._heads = {

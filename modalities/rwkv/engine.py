@@ -1,6 +1,6 @@
 """Inference, fused: per layer thirteen matrix products and four kernels, over tiles of tokens that stay in the cache.
 
-In fixed point all of it is one call (`fixed_layers.py`).
+In 16 bits all of it is one call (`whole_layers.py`).
 
 Legend: T = tokens of a tile, B = sequences in it, C = width.
 """
@@ -15,13 +15,15 @@ from torch import Tensor
 
 from capitoline.modalities.rwkv.compiled import HEAD_SIZE, SYMBOLS, call
 from capitoline.modalities.rwkv.fixed import FIXED
-from capitoline.modalities.rwkv.fixed_layers import FixedLayers, LayerWeights
 from capitoline.modalities.rwkv.library import operator_available
 from capitoline.modalities.rwkv.model import RWKV7, Block
 from capitoline.modalities.rwkv.packing import Packing
 from capitoline.modalities.rwkv.products import Product, best_dtype, product_of
 from capitoline.modalities.rwkv.state import State
+from capitoline.modalities.rwkv.whole_layers import Kind, LayerWeights, WholeLayers
 
+KINDS = {FIXED: Kind.FIXED, torch.bfloat16: Kind.HALF}
+"""Types of products whose layers may be one call."""
 TILE = 256
 """Tokens taken through all layers together: enough for the products, few enough for the caches."""
 
@@ -42,10 +44,9 @@ class Engine:
         self.dtype = dtype or best_dtype()
         self._model = model.eval()
         self.fused = operator_available() and self.size.head_size == HEAD_SIZE and self.size.feed_forward % 16 == 0
-        weights = [_weights(block) for block in model.layers] if self.fused and self.dtype == FIXED else []
-        whole = bool(weights) and FixedLayers.fit(weights)
-        self._whole = FixedLayers(weights, self.size.heads) if whole else None
-        self._layers = [_Layer.of(block, self.dtype) for block in model.layers] if self.fused and not whole else []
+        self._whole = _whole(model, self.dtype) if self.fused else None
+        taken = self.fused and not self._whole
+        self._layers = [_Layer.of(block, self.dtype) for block in model.layers] if taken else []
 
     @torch.no_grad()
     def hidden(self, inputs: Tensor, offsets: Tensor, state: State | None = None) -> tuple[Tensor, State]:
@@ -129,20 +130,15 @@ class _Layer:
     vectors: Tensor
     """(8, C): w0, a0, v0, k_k, k_a, r_k and the group norm's weight and bias, as the kernel wants them."""
     products: dict[str, Product]
-    value_rank: int
-    """0 in the first layer, which does not mix values."""
 
     @staticmethod
     def of(block: Block, dtype: torch.dtype) -> _Layer:
         att, ffn = block.att, block.ffn
         vectors = (att.w0, att.a0, att.v0, att.k_k, att.k_a, att.r_k, att.ln_x.weight, att.ln_x.bias)
-        products = {f"{name}{step}": getattr(att, f"{name}{step}").t() for name in "wavg" for step in (1, 2)}
+        gates = "wavg" if att.layer else "wag"  # the first layer does not mix values
+        products = {f"{name}{step}": getattr(att, f"{name}{step}").t() for name in gates for step in (1, 2)}
         products |= {name: getattr(att, name).weight for name in ("receptance", "key", "value", "output")}
         products |= {"up": ffn.key.weight, "down": ffn.value.weight}
-        rank = 0 if att.layer == 0 else att.v1.shape[1]
-        if rank:
-            # One product for the values and for the inner half of their gate, which read the same mixture.
-            products["value"] = torch.cat((att.value.weight, att.v1.t()))
         ratios = torch.stack([getattr(att, f"x_{name}").flatten() for name in "rwkvag"])
         return _Layer(
             torch.float32 if dtype == FIXED else dtype,
@@ -150,7 +146,6 @@ class _Layer:
             _Mix(_float(block.ln2.weight), _float(block.ln2.bias), _float(ffn.x_k.view(1, -1))),
             _float(torch.stack([vector.flatten() for vector in vectors])),
             {name: product_of(weight, dtype) for name, weight in products.items()},
-            rank,
         )
 
     def mix(self, mix: _Mix, stream: Tensor, added: Tensor, offsets: Tensor, shift: Tensor) -> Tensor:
@@ -171,9 +166,9 @@ class _Layer:
         decay = product["w2"](product["w1"](xw).tanh_())
         rate = product["a2"](product["a1"](xa))
         gate = product["g2"](product["g1"](xg).sigmoid_())
-        value_gate = product["v2"](v[:, -self.value_rank :].contiguous()) if self.value_rank else None
+        value_gate = product["v2"](product["v1"](xv)) if "v1" in product else None
         y = torch.empty_like(r)
-        projected = (r, k, v, v.shape[1], decay, rate, value_gate, gate, first_value)
+        projected = (r, k, v, decay, rate, value_gate, gate, first_value)
         sizes = (offsets.numel() - 1, wkv.shape[1])
         self._call("time_mix_fused", *sizes, offsets, *projected, self.vectors, y, wkv)
         return product["output"](y)
@@ -188,18 +183,24 @@ class _Layer:
         call(f"{name}_{SYMBOLS[self.dtype]}", *arguments)
 
 
+def _whole(model: RWKV7, dtype: torch.dtype) -> WholeLayers | None:
+    """The layers in one call, if there are kernels of this type that fit them."""
+    if dtype not in KINDS:
+        return None
+    weights = [_weights(block) for block in model.layers]
+    return WholeLayers(weights, model.size.heads, KINDS[dtype]) if WholeLayers.fit(weights, KINDS[dtype]) else None
+
+
 def _weights(block: Block) -> LayerWeights:
-    """The same for `FixedLayers`, not packed."""
+    """The same for `WholeLayers`, not packed."""
     att, ffn = block.att, block.ffn
     vectors = (att.w0, att.a0, att.v0, att.k_k, att.k_a, att.r_k, att.ln_x.weight, att.ln_x.bias)
     packed = torch.stack([vector.flatten() for vector in vectors])
-    value, v2 = att.value.weight, att.value.weight.new_empty(0, 0)
-    if att.layer:
-        value, v2 = torch.cat((value, att.v1.t())), att.v2.t()
+    v1, v2 = (att.v1.t(), att.v2.t()) if att.layer else att.v1.new_empty(2, 0, 0)
     found = (
         *(block.ln1.weight, block.ln1.bias, att.ratios, packed, block.ln2.weight, block.ln2.bias, ffn.x_k),
-        *(att.receptance.weight, att.w1.t(), att.w2.t(), att.key.weight, value, v2, att.a1.t(), att.a2.t()),
-        *(att.g1.t(), att.g2.t(), att.output.weight, ffn.key.weight, ffn.value.weight),
+        *(att.receptance.weight, att.w1.t(), att.w2.t(), att.key.weight, att.value.weight, v1, v2),
+        *(att.a1.t(), att.a2.t(), att.g1.t(), att.g2.t(), att.output.weight, ffn.key.weight, ffn.value.weight),
     )
     return LayerWeights(*(_float(one).numpy() for one in found))
 

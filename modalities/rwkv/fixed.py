@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from capitoline.modalities.rwkv.compiled import call
-from capitoline.modalities.rwkv.fixed_layers import STEP
 from capitoline.modalities.rwkv.library import kernels
+from capitoline.modalities.rwkv.whole_layers import STEP
 
 FIXED = torch.int16
 

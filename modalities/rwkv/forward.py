@@ -1,7 +1,7 @@
 """RWKV-7's forward pass without PyTorch: NumPy's matrix products and the compiled kernels.
 
 `import torch` costs two seconds and 400 MB, more than a small network's whole work on one item.
-Many tokens at once, a carried state or bfloat16 are what `engine.py` is for.
+Many threads, a carried state or a type of one's own choice are what `engine.py` is for.
 
 Legend: T = tokens of all sequences, B = sequences, C = width, F = inner width of the channel mix,
         L = layers, H = heads, N = head size.
@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from capitoline.modalities.rwkv.fixed_layers import FixedLayers, LayerWeights
 from capitoline.modalities.rwkv.steps import HEAD_SIZE, Array, Norm, Offsets, Projected, Steps, best_steps, sigmoid
+from capitoline.modalities.rwkv.whole_layers import Kind, LayerWeights, WholeLayers, best_kind
 
 Tensors = Mapping[str, Array]
 """By the names of the official files."""
@@ -27,7 +27,7 @@ VECTORS = ("w0", "a0", "v0", "k_k", "k_a", "r_k", "ln_x.weight", "ln_x.bias")
 
 
 TILE = 256
-"""Tokens taken through all layers together in fixed point."""
+"""Tokens taken through all layers together in 16 bits."""
 
 
 class Forward:
@@ -37,7 +37,8 @@ class Forward:
         tensors: those of an RWKV-7 model; `emb.weight` only if it takes token ids.
         choose: from head size and F to the steps between the products.
         start: (L, H, N, N), the state of each layer before every sequence; zeros if not given.
-        fixed: multiply in 16-bit fixed point where there are kernels for it: half as fast again, rounded to 5·10⁻⁴.
+        rounded: multiply in 16 bits where the processor gains by it: in fixed point half as fast again and rounded to
+            5·10⁻⁴, in bfloat16 several times as fast and rounded to 4·10⁻³.
 
     Raises:
         KeyError: a tensor is missing.
@@ -50,7 +51,7 @@ class Forward:
         choose: Callable[[int, int], Steps] = best_steps,
         start: Array | None = None,
         *,
-        fixed: bool = False,
+        rounded: bool = False,
     ) -> None:
         heads, head_size = tensors["blocks.0.att.r_k"].shape
         self.width = heads * head_size
@@ -61,8 +62,8 @@ class Forward:
         self._layers = [_Layer.of(tensors, f"blocks.{index}.", self.width) for index in range(count)]
         self._starts = [None] * count if start is None else list(start.reshape(count, heads, head_size, head_size))
         self._steps = choose(head_size, self._layers[0].up.shape[1])
-        weights = [layer.weights() for layer in self._layers] if fixed and head_size == HEAD_SIZE else []
-        self._whole = FixedLayers(weights, heads) if weights and FixedLayers.fit(weights) else None
+        kind = best_kind() if rounded and head_size == HEAD_SIZE else None
+        self._whole = self._together(heads, kind) if kind else None
 
     def __call__(self, inputs: npt.NDArray[Any], offsets: Offsets) -> Array:
         """As `RWKV7.forward`: (T,) token ids or (T, C) vectors, sequences end to end → hidden (T, C)."""
@@ -79,6 +80,10 @@ class Forward:
             added = layer.time_mix(self._steps, stream, added, offsets, first_value, start)
             added = layer.channel_mix(self._steps, stream, added, offsets)
         return self._steps.add_norm(stream, added, self._after)
+
+    def _together(self, heads: int, kind: Kind) -> WholeLayers | None:
+        weights = [layer.weights() for layer in self._layers]
+        return WholeLayers(weights, heads, kind) if WholeLayers.fit(weights, kind) else None
 
     def _states(self, sequences: int) -> list[Array]:
         """Shifts and matrices of all layers before each sequence."""
@@ -105,8 +110,7 @@ class _Layer:
     vectors: Array
     """(8, C), in the order of `VECTORS`."""
     matrices: Tensors
-    value_rank: int
-    """0 in the first layer, which does not mix values."""
+    """Without v1 and v2 in the first layer, which does not mix values."""
     channel_norm: Norm
     channel_ratios: Array
     """(1, C)."""
@@ -125,7 +129,6 @@ class _Layer:
             np.stack([own[f"att.{name}"].reshape(width) for name in MIXTURES]),
             np.stack([own[f"att.{name}"].reshape(width) for name in VECTORS]),
             _matrices(own, width, first),
-            0 if first else own["att.v1"].shape[1],
             _norm(own, "ln2", width),
             own["ffn.x_k"].reshape(1, width),
             np.ascontiguousarray(up.T),
@@ -139,14 +142,13 @@ class _Layer:
         normed = steps.add_norm(stream, added, self.time_norm)
         xr, xw, xk, xv, xa, xg = steps.shift_mix(normed, offsets, self.time_ratios)
         matrix = self.matrices
-        v = xv @ matrix["value"]
         projected = Projected(
             r=xr @ matrix["receptance"],
             k=xk @ matrix["key"],
-            v=v,
+            v=xv @ matrix["value"],
             decay=np.tanh(xw @ matrix["w1"]) @ matrix["w2"],
             rate=xa @ matrix["a1"] @ matrix["a2"],
-            value_gate=v[:, -self.value_rank :] @ matrix["v2"] if self.value_rank else None,
+            value_gate=xv @ matrix["v1"] @ matrix["v2"] if "v1" in matrix else None,
             gate=sigmoid(xg @ matrix["g1"]) @ matrix["g2"],
         )
         result: Array = steps.time_mix(projected, self.vectors, offsets, first_value, start) @ matrix["output"]
@@ -159,7 +161,7 @@ class _Layer:
         (time_weight, time_bias), (channel_weight, channel_bias) = ((norm.weight, norm.bias) for norm in norms)
         return LayerWeights(
             time_weight, time_bias, self.time_ratios, self.vectors, channel_weight, channel_bias, self.channel_ratios,
-            **{"v2": np.empty((0, 0), np.float32)} | matrix,
+            **dict.fromkeys(("v1", "v2"), np.empty((0, 0), np.float32)) | matrix,
         )  # fmt: skip
 
     def channel_mix(self, steps: Steps, stream: Array, added: Array, offsets: Offsets) -> Array:
@@ -182,7 +184,4 @@ def _matrices(own: Tensors, width: int, first: bool) -> dict[str, Array]:
     for name in "wag" if first else "wavg":
         matrices[f"{name}1"] = inner = own[f"att.{name}1"].reshape(width, -1)
         matrices[f"{name}2"] = own[f"att.{name}2"].reshape(inner.shape[1], width)
-    if not first:
-        # One product for the values and for the inner half of their gate, which read the same mixture.
-        matrices["value"] = np.concatenate((matrices["value"], matrices.pop("v1")), axis=1)
     return {name: np.ascontiguousarray(matrix) for name, matrix in matrices.items()}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
-LEVELS = (4, 3, 1)
-"""x86-64 levels that the kernels are compiled for, fastest first; 1 runs anywhere."""
+LEVELS = (5, 4, 3, 1)
+"""x86-64 levels that the kernels are compiled for, fastest first; 5 is 4 with bfloat16, 1 runs anywhere."""
 
 
 def library_path(level: int) -> Path | None:
@@ -35,8 +36,20 @@ def load_level(level: int) -> ctypes.CDLL | None:
 
 
 def kernels() -> ctypes.CDLL | None:
-    """The fastest library that runs here, or None."""
-    return next((library for level in LEVELS if (library := load_level(level)) is not None), None)
+    """The fastest library that runs here and is not above `$CAPITOLINE_KERNEL_LEVEL`, or None."""
+    return next((library for level in _allowed() if (library := load_level(level)) is not None), None)
+
+
+def _allowed() -> list[int]:
+    """Processors of several kinds give results equal to the bit if none goes above the least of them.
+
+    Raises:
+        ValueError: the variable is not a level.
+    """
+    most = os.environ.get("CAPITOLINE_KERNEL_LEVEL", "")
+    if most and most not in map(str, LEVELS):
+        raise ValueError(f"CAPITOLINE_KERNEL_LEVEL is {most!r}; it must be one of {', '.join(map(str, LEVELS))}")
+    return [level for level in LEVELS if not most or level <= int(most)]
 
 
 def operator_available() -> bool:
@@ -46,9 +59,18 @@ def operator_available() -> bool:
 
 def operator_status() -> str:
     """One line for a person: what is used, or what to do about its absence."""
-    for level in LEVELS:
-        if load_level(level) is not None:
-            return f"compiled kernels, x86-64 level {level}" if level > 1 else "compiled kernels, any processor"
+    for level in _allowed():
+        library = load_level(level)
+        if library is not None:
+            return f"compiled kernels, {_described(level, library)}"
     if library_path(1) is None:
         return "no compiled kernels, PyTorch is used (slower): install a C++ compiler, then reinstall capitoline"
     return f"the compiled kernels cannot be loaded, PyTorch is used (slower): see `ldd {library_path(1)}`"
+
+
+def _described(level: int, library: ctypes.CDLL) -> str:
+    if level == 1:
+        return "any processor"
+    if level < 5:
+        return f"x86-64 level {level}"
+    return "x86-64 level 4 with bfloat16 " + ("in tiles (AMX)" if library.half_tiles(1) else "in vectors (AVX512-BF16)")

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from capitoline.modalities.rwkv.compiled import call
-from capitoline.modalities.rwkv.fixed import FIXED, available, pack
-from capitoline.modalities.rwkv.fixed_layers import STEP
+from capitoline.modalities.rwkv.fixed import FIXED, pack
+from capitoline.modalities.rwkv.whole_layers import STEP, Kind, best_kind
 
 Product = Callable[[Tensor], Tensor]
 """(T, inputs) → (T, outputs)."""
@@ -17,10 +17,7 @@ Product = Callable[[Tensor], Tensor]
 
 def best_dtype() -> torch.dtype:
     """bfloat16 where the processor multiplies it (AVX512-BF16, AMX); fixed point on AVX2; else float32."""
-    capabilities = torch.cpu.get_capabilities()
-    if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"):
-        return torch.bfloat16
-    return FIXED if available() else torch.float32
+    return {Kind.HALF: torch.bfloat16, Kind.FIXED: FIXED, None: torch.float32}[best_kind()]
 
 
 def product_of(weight: Tensor, dtype: torch.dtype) -> Product:

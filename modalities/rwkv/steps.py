@@ -46,7 +46,6 @@ class Projected:
     r: Array
     k: Array
     v: Array
-    """(T, C or more): the first C columns count."""
     decay: Array
     rate: Array
     value_gate: Array | None
@@ -115,7 +114,7 @@ class CompiledSteps:
         states = np.zeros((len(offsets) - 1, heads, HEAD_SIZE, HEAD_SIZE), np.float32)
         if start is not None:
             states += start
-        columns = (p.r, p.k, p.v, p.v.shape[1], p.decay, p.rate, p.value_gate, p.gate, first_value)
+        columns = (p.r, p.k, p.v, p.decay, p.rate, p.value_gate, p.gate, first_value)
         self._call("time_mix_fused", len(states), heads, offsets, *columns, vectors, y, states)
         return y
 
@@ -153,7 +152,7 @@ class PlainSteps:
         self, projected: Projected, vectors: Array, offsets: Offsets, first_value: Array, start: Array | None = None
     ) -> Array:
         w0, a0, v0, k_k, k_a, r_k, weight, bias = vectors
-        r, k, v = projected.r, projected.k, projected.v[:, : len(w0)]
+        r, k, v = projected.r, projected.k, projected.v
         if projected.value_gate is None:
             first_value[:] = v
         else:

@@ -10,18 +10,29 @@ import torch
 from torch import Tensor
 
 from capitoline.modalities.rwkv.engine import Engine
-from capitoline.modalities.rwkv.fixed import available
-from capitoline.modalities.rwkv.fixed_layers import FixedLayers
 from capitoline.modalities.rwkv.library import kernels
 from capitoline.modalities.rwkv.model import RWKV7
 from capitoline.modalities.rwkv.packing import pack
 from capitoline.modalities.rwkv.products import fixed_product
 from capitoline.modalities.rwkv.size import Size
 from capitoline.modalities.rwkv.state import State
+from capitoline.modalities.rwkv.whole_layers import Kind, WholeLayers, available
 from tests.rwkv.official import random_batch, random_model
 
 Forward = Callable[[Tensor, Tensor, State | None], tuple[Tensor, State]]
 LENGTHS = [70, 1, 0, 300, 9, 0, 500, 0]
+
+
+TYPES = {Kind.FIXED: torch.int16, Kind.HALF: torch.bfloat16}
+
+
+@pytest.fixture(params=Kind, ids=lambda kind: kind.value)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    """Of layers in one call, each that this processor has."""
+    found: Kind = request.param
+    if not available(found):
+        pytest.skip(f"no {found.value} layers: fixed point is for AVX2 without AVX-512, bfloat16 for AVX512-BF16")
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -57,24 +68,73 @@ def test_coarser_products_stay_within_their_rounding(
     assert (state.wkv - exact_state.wkv).abs().mean() < mean
 
 
-def test_all_layers_in_one_call_are_the_layers_one_by_one(model: RWKV7, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not available():
-        pytest.skip("fixed point is compiled for AVX2 without AVX-512 only")
+def test_all_layers_in_one_call_are_the_layers_one_by_one(
+    model: RWKV7, kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ids, offsets = random_batch(500, LENGTHS)
-    begin, together = Engine(model, torch.float32).hidden(ids, offsets)[1], Engine(model, torch.int16)
-    monkeypatch.setattr(FixedLayers, "fit", lambda _: False)
-    singly = Engine(model, torch.int16)
+    begin, together = Engine(model, torch.float32).hidden(ids, offsets)[1], Engine(model, TYPES[kind])
+    monkeypatch.setattr(WholeLayers, "fit", lambda *_: False)
+    singly = Engine(model, TYPES[kind])
     (found, after), (expected, expected_after) = (one.hidden(ids, offsets, begin) for one in (together, singly))
-    assert (found - expected).abs().mean() < 2e-4
+    rounding = {Kind.FIXED: 2e-4, Kind.HALF: 5e-3}[kind]
+    assert (found - expected).abs().mean() < rounding
     for ours, theirs in zip(after.tensors, expected_after.tensors, strict=True):
-        assert (ours - theirs).norm() < 1e-3 * theirs.norm()
+        assert (ours - theirs).norm() < 5 * rounding * theirs.norm()
 
 
-def test_pieces_in_fixed_point_are_to_the_bit_what_the_whole_is(model: RWKV7) -> None:
-    if not available():
-        pytest.skip("fixed point is compiled for AVX2 without AVX-512 only")
+def test_layers_in_bfloat16_round_no_more_than_the_layers_one_by_one(
+    model: RWKV7, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not available(Kind.HALF):
+        pytest.skip("no AVX512-BF16 here")
+    ids, offsets = random_batch(500, LENGTHS)
+    exact, _ = Engine(model, torch.float32).hidden(ids, offsets)
+    together = Engine(model, torch.bfloat16)
+    monkeypatch.setattr(WholeLayers, "fit", lambda *_: False)
+    singly = Engine(model, torch.bfloat16)
+    error, expected = ((one.hidden(ids, offsets)[0] - exact).norm() for one in (together, singly))
+    assert error < 1.1 * expected
+
+
+@pytest.mark.parametrize("size", [Size(500, 128, 3), Size(500, 64, 2, decay_rank=16, rate_rank=48, feed_forward=80)])
+def test_tiles_and_vectors_multiply_alike(size: Size) -> None:
+    library = kernels()
+    if not available(Kind.HALF) or library is None or not library.half_tiles(1):
+        pytest.skip("no AMX here")
+    ids, offsets = random_batch(500, LENGTHS)
+    engine = Engine(random_model(size), torch.bfloat16)
+    tiles, _ = engine.hidden(ids, offsets)
+    try:
+        assert not library.half_tiles(0)
+        vectors, _ = engine.hidden(ids, offsets)
+    finally:
+        library.half_tiles(1)
+    assert not torch.equal(tiles, vectors), "both went the same way"
+    assert (tiles - vectors).norm() < 5e-3 * vectors.norm()
+
+
+def test_others_in_the_process_keep_their_tiles(model: RWKV7) -> None:
+    left, right = torch.randn(2, 64, 64).bfloat16()
+    expected = left @ right
+    Engine(model, torch.bfloat16).hidden(*random_batch(500, LENGTHS))
+    assert torch.equal(left @ right, expected)
+
+
+def test_threads_change_nothing(model: RWKV7, kind: Kind) -> None:
+    ids, offsets = random_batch(500, LENGTHS)
+    engine, threads = Engine(model, TYPES[kind]), torch.get_num_threads()
+    expected, _ = engine.hidden(ids, offsets)
+    try:
+        torch.set_num_threads(3)
+        found, _ = engine.hidden(ids, offsets)
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(found, expected)
+
+
+def test_pieces_in_sixteen_bits_are_to_the_bit_what_the_whole_is(model: RWKV7, kind: Kind) -> None:
     ids, offsets = random_batch(500, [700, 41])
-    engine = Engine(model, torch.int16)
+    engine = Engine(model, TYPES[kind])
     whole, state = engine.hidden(ids, offsets)
     first, middle = engine.hidden(ids[:300], torch.tensor([0, 300, 300]))
     rest, after = engine.hidden(ids[300:], offsets.clamp(min=300) - 300, middle)
@@ -137,10 +197,8 @@ def test_cutting_texts_anywhere_changes_nothing(model: RWKV7, name: str) -> None
         torch.testing.assert_close(state.wkv, after.wkv, atol=5e-5, rtol=0)
 
 
-def test_in_fixed_point_features_do_not_depend_on_batch_or_cut_by_a_single_bit(model: RWKV7) -> None:
-    if not hasattr(kernels(), "fixed_product"):
-        pytest.skip("fixed point is compiled for AVX2 without AVX-512 only")
-    engine = Engine(model, torch.int16)
+def test_in_sixteen_bits_features_do_not_depend_on_batch_or_cut_by_a_single_bit(model: RWKV7, kind: Kind) -> None:
+    engine = Engine(model, TYPES[kind])
     ids, offsets = random_batch(500, [70, 300, 9])
     together, _ = engine.hidden(ids, offsets)
     for text, expected in zip(ids.tensor_split(offsets[1:-1]), together.tensor_split(offsets[1:-1]), strict=True):

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -31,6 +36,27 @@ def test_the_kernels_of_every_level_are_right(level: int, monkeypatch: pytest.Mo
     with torch.no_grad():
         expected, _ = model(ids, offsets)
     torch.testing.assert_close(Engine(model, torch.float32).hidden(ids, offsets)[0], expected, atol=2e-5, rtol=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("level", [level for level in library.LEVELS if 1 < level < library.LEVELS[0]])
+def test_what_lesser_processors_run_is_right_too(level: int) -> None:
+    if library.load_level(level) is None:
+        pytest.skip(f"level {level} is not compiled, or this processor cannot run it")
+    here = Path(__file__).parent
+    promises = [str(here / f"test_{name}.py") for name in ("engine", "fixed", "forward")]
+    found = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *promises],
+        env=os.environ | {"CAPITOLINE_KERNEL_LEVEL": str(level)}, cwd=here.parents[1], capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert found.returncode == 0, found.stdout[-3_000:]
+
+
+def test_a_level_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAPITOLINE_KERNEL_LEVEL", "avx2")
+    with pytest.raises(ValueError, match="must be one of 5, 4, 3, 1"):
+        library.kernels()
 
 
 def test_without_kernels_pytorch_does_it_and_the_status_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,7 +109,7 @@ inline void spread(Moment& now, const float* before, float* gradient) {
 // Fills in the gradients of `count` tokens; `gradient` goes from the state after them to the one before.
 inline void backward_chunk(Moment* moments, int count, const float* entry, float* gradient) {
     // Kept from call to call by each thread: fresh memory costs more than filling it.
-    static thread_local std::vector<float> states(CHUNK * CELLS);
+    static thread_local Room<float> states(CHUNK * CELLS);
     const float* before[CHUNK] = {entry};
     for (int step = 1; step < count; step++) {
         float* to = states.data() + step * CELLS;

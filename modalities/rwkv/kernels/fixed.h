@@ -54,7 +54,7 @@ inline void quantise_row(int64_t count, const float* x, int16_t* to, float* scal
 // `left` are `stride` apart, pairs of a row PAIR.
 template <int HEIGHT, int PAIR>
 void tile(const int16_t* left, int64_t stride, int64_t count, const int16_t* right, const float* row_scales,
-          const float* column_scales, float* out, int64_t columns, bool first) {
+          const float* column_scales, float* out, int64_t apart, bool first) {
     __m256i sums[HEIGHT][2];  // in registers, as long as every loop over them is unrolled
 #pragma GCC unroll 8
     for (int place = 0; place < 2 * HEIGHT; place++) sums[place / 2][place % 2] = _mm256_setzero_si256();
@@ -75,17 +75,10 @@ void tile(const int16_t* left, int64_t stride, int64_t count, const int16_t* rig
 #pragma GCC unroll 8
     for (int place = 0; place < 2 * HEIGHT; place++) {
         int row = place / 2, half = place % 2;
-        float* to = out + row * columns + half * LANES;
+        float* to = out + row * apart + half * LANES;
         Floats sum = reinterpret_cast<Floats>(_mm256_cvtepi32_ps(sums[row][half])) * (scales[half] * row_scales[row]);
         store(to, first ? sum : load(to) + sum);
     }
-}
-
-// Memory kept from call to call by each thread: fresh memory costs more than filling it.
-template <class T>
-T* kept(std::vector<T>& room, int64_t count) {
-    if (static_cast<int64_t>(room.size()) < count) room.resize(count);
-    return room.data();
 }
 
 // The right side of a product, (inner, columns), in panels, and its column's scales.
@@ -94,9 +87,9 @@ struct Panels {
     const float* scales;
 };
 
-// out (rows, columns) = left · right, of a left side that is quantised: (rows, inner) and its scales.
+// (rows, columns) = left · right, of a left side that is quantised: (rows, inner) and its scales.
 inline void multiply(int64_t rows, int64_t inner, int64_t columns, const int16_t* left, const float* row_scales,
-                     const Panels& right, float* out, int threads) {
+                     const Panels& right, const Place& out, int threads) {
     using Tile = void (*)(const int16_t*, int64_t, int64_t, const int16_t*, const float*, const float*, float*, int64_t, bool);
     constexpr Tile TILES[TALL + 1] = {nullptr, tile<1, 2>, tile<2, 2>, tile<3, 2>, tile<4, 2>};
     constexpr int64_t ROWS = 128;  // they stay in the second-level cache while all panels pass
@@ -108,7 +101,7 @@ inline void multiply(int64_t rows, int64_t inner, int64_t columns, const int16_t
                 TILES[std::min<int64_t>(TALL, end - row)](
                     left + row * inner + begin, inner, std::min(BLOCK, inner - begin),
                     right.packed + (panel * inner + begin) * PANEL, row_scales + row, right.scales + panel * PANEL,
-                    out + row * columns + panel * PANEL, columns, begin == 0);
+                    out.at(row, panel * PANEL), out.stride, begin == 0);
     });
 }
 

@@ -70,7 +70,7 @@ void pack_left(const Tokens<float>& y, int64_t columns, const float* token_scale
 
 // Columns in panels, each with all its pairs of tokens: (columns / 16, pairs, 16, 2).
 void pack_right(const Tokens<int16_t>& x, int64_t columns, int16_t* to) {
-    static thread_local std::vector<int16_t> room;
+    static thread_local Room<int16_t> room;
     const int16_t* zeros = kept(room, columns);
     for (int64_t pair = 0; pair < x.pairs(); pair++) {
         const int16_t *now = x.row(2 * pair, zeros), *next = x.row(2 * pair + 1, zeros);
@@ -90,7 +90,7 @@ void pack_right(const Tokens<int16_t>& x, int64_t columns, int16_t* to) {
 // out (outputs, inputs) = toᵧ (tokens, outputs)' · x (tokens, inputs), which is quantised. Both are multiples of 16.
 extern "C" void fixed_weight_gradient(int64_t tokens, int64_t outputs, int64_t inputs, const float* to_y, const int16_t* x,
                                       const float* token_scales, float* out, int threads) {
-    static thread_local std::vector<int16_t> room_right;
+    static thread_local Room<int16_t> room_right;
     int16_t* right = kept(room_right, inputs * BLOCK);
     static const float ones[PANEL] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
     for (int64_t begin = 0; begin < tokens; begin += BLOCK) {
@@ -98,7 +98,7 @@ extern "C" void fixed_weight_gradient(int64_t tokens, int64_t outputs, int64_t i
         Tokens<int16_t> rows{x + begin * inputs, count, inputs};
         pack_right(rows, inputs, right);
         parallel((outputs + WIDE - 1) / WIDE, threads, [&](int64_t part) {
-            static thread_local std::vector<int16_t> room_left;
+            static thread_local Room<int16_t> room_left;
             int16_t* left = kept(room_left, WIDE * BLOCK);
             alignas(32) float scales[WIDE];
             int64_t first = part * WIDE, columns = std::min(WIDE, outputs - first), pairs = rows.pairs();

@@ -9,11 +9,10 @@
 
 namespace {
 
-// The projections of all tokens, (T, C) each.
+// The projections of all tokens, (T, C) each, or blocked.
 template <class T>
 struct Projected {
     const T *r, *k, *v, *decay, *rate, *value_gate, *gate;  // value_gate: null in the first layer
-    int64_t value_stride;                                    // v may stand in wider rows
     const T* first_value;                                    // the first layer's v; not read there
 };
 
@@ -29,14 +28,13 @@ struct Vectors {
 
 // Gates of one token of one head, and what leads past the state: returns sum_j r_j k_j r_k_j.
 template <class T>
-float prepare(const Ready ready, const Projected<T> in, const Vectors layer, int64_t token, int64_t at, int64_t channel) {
+float prepare(const Ready ready, const Projected<T> in, const Vectors layer, int64_t at, int64_t channel) {
     Floats length = {}, bonus = {};
-    const T* v = in.v + token * in.value_stride + channel;
     for (int c = 0; c < N; c += LANES) {
         int64_t own = channel + c;
         Floats rate = sigmoid(load(in.rate + at + c) + load(layer.a0 + own));
         Floats key = load(in.k + at + c), removal = key * load(layer.k_k + own);
-        Floats r = load(in.r + at + c), value = load(v + c);
+        Floats r = load(in.r + at + c), value = load(in.v + at + c);
         key *= 1.f + (rate - 1.f) * load(layer.k_a + own);
         length += removal * removal;
         bonus += r * key * load(layer.r_k + own);
@@ -47,7 +45,7 @@ float prepare(const Ready ready, const Projected<T> in, const Vectors layer, int
         }
         Floats fading = sigmoid(load(in.decay + at + c) + load(layer.w0 + own));
         store(ready.fading + c, fading);
-        store(ready.decay + c, exponential(DECAY_SCALE * fading));
+        store(ready.decay + c, decay_of(fading));
         store(ready.r + c, r);
         store(ready.k + c, key);
         store(ready.v + c, value);

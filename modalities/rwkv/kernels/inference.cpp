@@ -13,11 +13,12 @@
         shift_mix<T>(sequences, tokens, width, offsets, normed, carried, mixes, ratios, mixed, threads);             \
     }                                                                                                                \
     extern "C" void time_mix_fused_##NAME(int64_t sequences, int64_t heads, const int64_t* offsets, const T* r,      \
-                                          const T* k, const T* v, int64_t value_stride, const T* decay,              \
+                                          const T* k, const T* v, const T* decay,                                    \
                                           const T* rate, const T* value_gate, const T* gate, T* first_value,         \
                                           const float* vectors, T* y, float* states, int threads) {                  \
-        Projected<T> in{r, k, v, decay, rate, value_gate, gate, value_stride, first_value};                          \
-        time_mix<T>(sequences, heads, offsets, in, Vectors(vectors, heads* N), first_value, y, states, threads);     \
+        Projected<T> in{r, k, v, decay, rate, value_gate, gate, first_value};                                        \
+        time_mix<T>(sequences, {0, heads, heads}, offsets, in, Vectors(vectors, heads* N), first_value, y, states, 0,    \
+                    threads);                                                                                        \
     }
 
 FUSED(float32, float)

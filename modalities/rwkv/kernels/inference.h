@@ -73,23 +73,31 @@ void shift_mix(int64_t sequences, int64_t tokens, int64_t width, const int64_t* 
     carry(sequences, width, offsets, normed, carried);
 }
 
-// `first_value` (T, C) is written by the first layer, which has no value gate, and read by the others.
+// Some heads of a layer.
+struct Heads {
+    int64_t first, count, all;
+};
+
+// `first_value` is written by the first layer, which has no value gate, and read by the others. Everything is (T, C) of
+// all heads, or with `blocks` of so many tokens, blocked and of these heads alone.
 template <class T>
-void time_mix(int64_t sequences, int64_t heads, const int64_t* offsets, const Projected<T>& in, const Vectors& layer,
-              T* first_value, T* y, float* states, int threads) {
-    parallel(sequences * heads, threads, [&](int64_t pair) {
-        Span span = span_of(offsets, heads, pair);
+void time_mix(int64_t sequences, const Heads& heads, const int64_t* offsets, const Projected<T>& in, const Vectors& layer,
+              T* first_value, T* y, float* states, int64_t blocks, int threads) {
+    parallel(sequences * heads.count, threads, [&](int64_t pair) {
+        Span span = span_of(offsets, heads.count, pair);
+        if (blocks) span = blocked(span, blocks);
         if (span.begin == span.end) return;
         HeadState state;
         Tokens tokens;
         float bonus[STEPS];
-        int64_t channel = span.head * N;
-        state.read(states + pair * N * N);
+        int64_t head = heads.first + span.head, channel = head * N;
+        float* cells = states + (pair / heads.count * heads.all + head) * N * N;
+        state.read(cells);
         for (int64_t token = span.begin; token < span.end; token += STEPS) {
             int count = static_cast<int>(std::min<int64_t>(STEPS, span.end - token));
             for (int step = 0; step < count; step++) {
                 int64_t at = span.at(token + step);
-                bonus[step] = prepare(tokens.ready(step), in, layer, token + step, at, channel);
+                bonus[step] = prepare(tokens.ready(step), in, layer, at, channel);
                 if (in.value_gate) continue;
                 for (int c = 0; c < N; c += LANES) store(first_value + at + c, load(tokens.v[step] + c));
             }
@@ -99,7 +107,7 @@ void time_mix(int64_t sequences, int64_t heads, const int64_t* offsets, const Pr
                 finish(tokens.y[step], tokens.v[step], bonus[step], layer, in.gate + at, y + at, channel);
             }
         }
-        state.write(states + pair * N * N);
+        state.write(cells);
     });
 }
 

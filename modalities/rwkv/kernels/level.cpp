@@ -1,4 +1,5 @@
-// Which of the libraries this processor can run: the number of its x86-64 level, or 1 elsewhere.
+// Which of the libraries this processor can run: the number of its x86-64 level, 5 for the
+// fourth with products of bfloat16, or 1 elsewhere.
 
 extern "C" int processor_level() {
 #if defined(__x86_64__)
@@ -7,7 +8,8 @@ extern "C" int processor_level() {
     bool fourth = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                   __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
                   __builtin_cpu_supports("avx512vl");
-    return third ? (fourth ? 4 : 3) : 1;
+    if (!third) return 1;
+    return !fourth ? 3 : __builtin_cpu_supports("avx512bf16") ? 5 : 4;
 #else
     return 1;
 #endif

@@ -86,14 +86,17 @@ void advance(HeadState& state, Tokens& tokens, int count) {
         advance_block(state.cells[block], tokens, count, block * VALUES);
 }
 
-// Where the tokens of one head of one sequence lie.
+// Where the tokens of one head of one sequence lie: as rows of all heads, or (`blocked`) all tokens of a head together.
 struct Span {
-    int64_t begin, end, heads, head;
-    int64_t at(int64_t token) const { return (token * heads + head) * N; }
+    int64_t begin, end, head, first, step;
+    int64_t at(int64_t token) const { return first + token * step; }
 };
 
 inline Span span_of(const int64_t* offsets, int64_t heads, int64_t pair) {
-    return {offsets[pair / heads], offsets[pair / heads + 1], heads, pair % heads};
+    int64_t head = pair % heads;
+    return {offsets[pair / heads], offsets[pair / heads + 1], head, head * N, heads * N};
 }
+
+inline Span blocked(Span span, int64_t tokens) { return {span.begin, span.end, span.head, span.head * tokens * N, N}; }
 
 }  // namespace

@@ -39,7 +39,7 @@ void forward(int64_t sequences, int64_t heads, const int64_t* offsets, const Pro
                 state.write(kept.entries + ((first[pair / heads] + done / CHUNK) * heads + span.head) * CELLS);
             int count = static_cast<int>(std::min<int64_t>(STEPS, span.end - token));
             for (int step = 0; step < count; step++)
-                bonus[step] = prepare(tokens.ready(step), in, layer, token + step, span.at(token + step), channel);
+                bonus[step] = prepare(tokens.ready(step), in, layer, span.at(token + step), channel);
             for (int64_t next = token + STEPS; next < std::min(span.end, token + 2 * STEPS); next++)
                 fetch({in.r, in.k, in.v, in.decay, in.rate, in.gate, in.value_gate, in.first_value}, span.at(next));
             advance(state, tokens, count);
@@ -171,7 +171,7 @@ void backward(int64_t sequences, int64_t heads, const int64_t* offsets, const Pr
             int count = static_cast<int>(std::min<int64_t>(CHUNK, span.end - begin));
             for (int step = 0; step < count; step++) {
                 int64_t at = span.at(begin + step);
-                bonus[step].value = prepare(moments[step].ready(), in, layer, begin + step, at, channel);
+                bonus[step].value = prepare(moments[step].ready(), in, layer, at, channel);
                 memcpy(moments[step].removed, kept.removed + at, sizeof(float) * N);
                 unfinish(moments[step], bonus[step], kept.y + at, layer, in.gate + at, to_out + at, out.gate + at, to, channel);
             }
@@ -194,7 +194,7 @@ void backward(int64_t sequences, int64_t heads, const int64_t* offsets, const Pr
                                          const T* value_gate, const T* first_value, const float* vectors,            \
                                          const float* before, T* out, float* y, float* removed, float* entries,      \
                                          float* after, int threads) {                                                \
-        Projected<T> in{r, k, v, decay, rate, value_gate, gate, heads * N, first_value};                             \
+        Projected<T> in{r, k, v, decay, rate, value_gate, gate, first_value};                             \
         forward<T>(sequences, heads, offsets, in, Vectors(vectors, heads* N), before, out, {y, removed, entries},    \
                    after, threads);                                                                                  \
     }                                                                                                                \
@@ -204,7 +204,7 @@ void backward(int64_t sequences, int64_t heads, const int64_t* offsets, const Pr
         const float* vectors, float* y, float* removed, float* entries, const T* to_out, const float* to_after,      \
         T* to_r, T* to_k, T* to_v, T* to_decay, T* to_rate, T* to_gate, T* to_value_gate, T* to_first_value,         \
         float* to_vectors, float* to_before, int threads) {                                                          \
-        Projected<T> in{r, k, v, decay, rate, value_gate, gate, heads * N, first_value};                             \
+        Projected<T> in{r, k, v, decay, rate, value_gate, gate, first_value};                             \
         Gradients<T> out{to_r, to_k, to_v, to_decay, to_rate, to_value_gate, to_gate, to_first_value};               \
         backward<T>(sequences, heads, offsets, in, Vectors(vectors, heads* N), {y, removed, entries}, to_out,        \
                     to_after, out, to_vectors, to_before, threads);                                                  \

@@ -13,7 +13,7 @@ template <class T>
 void prepare(Tokens& tokens, const Inputs<T>& in, int64_t at, int step) {
     for (int c = 0; c < N; c += LANES) {
         store(tokens.r[step] + c, load(in.r + at + c));
-        store(tokens.decay[step] + c, exponential(DECAY_SCALE * sigmoid(load(in.w + at + c))));
+        store(tokens.decay[step] + c, decay_of(sigmoid(load(in.w + at + c))));
         store(tokens.k[step] + c, load(in.k + at + c));
         store(tokens.v[step] + c, load(in.v + at + c));
         store(tokens.a[step] + c, load(in.a + at + c));
@@ -56,7 +56,7 @@ template <class T>
 void read(Moment& now, const Inputs<T>& in, const float* removed, const T* to_y, int64_t at) {
     for (int c = 0; c < N; c += LANES) {
         store(now.r + c, load(in.r + at + c));
-        store(now.decay + c, exponential(DECAY_SCALE * sigmoid(load(in.w + at + c))));
+        store(now.decay + c, decay_of(sigmoid(load(in.w + at + c))));
         store(now.k + c, load(in.k + at + c));
         store(now.v + c, load(in.v + at + c));
         store(now.a + c, load(in.a + at + c));

@@ -1,4 +1,4 @@
-"""Inference in 16-bit fixed point: all layers in one call of C++, whose working memory stays in the caches.
+"""Inference in 16 bits: all layers in one call of C++, whose working memory stays in the caches.
 
 `engine.py` says the same layer by layer, for other types. Without PyTorch, for `forward.py`.
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -21,11 +22,13 @@ Array = npt.NDArray[np.float32]
 
 STEP = 16
 """Sizes of weights are multiples of this."""
+DEPTH = 32
+"""In bfloat16 the inputs are filled up to a multiple of this."""
 
 
 @dataclass(frozen=True, slots=True)
 class LayerWeights:
-    """One layer's, in the order of `Layer` in `fixed_layers.cpp`: first vectors, then matrices (outputs, inputs)."""
+    """One layer's, in the order of `Layer` in `layers.h`: first vectors, then matrices (outputs, inputs)."""
 
     time_weight: Array
     time_bias: Array
@@ -41,9 +44,9 @@ class LayerWeights:
     w2: Array
     key: Array
     value: Array
-    """With v1 below, which reads the same mixture."""
+    v1: Array
+    """As v2 (0, 0) in the first layer, which does not mix values."""
     v2: Array
-    """(0, 0) in the first layer, which does not mix values."""
     a1: Array
     a2: Array
     g1: Array
@@ -59,11 +62,24 @@ class LayerWeights:
         return every[:7], every[7:]
 
 
-class FixedLayers:
-    """The layers of a model, packed."""
+class Kind(Enum):
+    """How products are computed; the value names the kernels."""
 
-    def __init__(self, layers: Sequence[LayerWeights], heads: int) -> None:
-        self._library = kernels()
+    FIXED = "fixed"
+    """16-bit fixed point, on processors with AVX2 and without AVX-512."""
+    HALF = "half"
+    """bfloat16, on processors that multiply it, by tiles where they have them (AMX)."""
+
+
+class WholeLayers:
+    """The layers of a model, packed.
+
+    Raises:
+        AttributeError: there are no kernels of this kind for this processor; see `available`.
+    """
+
+    def __init__(self, layers: Sequence[LayerWeights], heads: int, kind: Kind) -> None:
+        self._library, self._kind = kernels(), kind
         self._kept: list[npt.NDArray[Any]] = []
         table: list[int] = []
         for vectors, matrices in (layer.parts for layer in layers):
@@ -75,10 +91,10 @@ class FixedLayers:
         self._layers, self._heads = len(layers), heads
 
     @staticmethod
-    def fit(layers: Sequence[LayerWeights]) -> bool:
+    def fit(layers: Sequence[LayerWeights], kind: Kind) -> bool:
         """Whether the kernels are here and every matrix's sizes are multiples of 16."""
         sides = [side for layer in layers for matrix in layer.parts[1] for side in matrix.shape]
-        return hasattr(kernels(), "fixed_layers") and not any(side % STEP for side in sides)
+        return available(kind) and not any(side % STEP for side in sides)
 
     def __call__(
         self, stream: Array, offsets: npt.NDArray[np.int64], states: Sequence[Array], tile: int, threads: int
@@ -90,12 +106,15 @@ class FixedLayers:
         """
         added = np.zeros_like(stream)
         sizes = (tile, len(offsets) - 1, self._heads)
-        self._call("fixed_layers", self._layers, self._table, *sizes, offsets, stream, added, *states, threads=threads)
+        self._call("layers", self._layers, self._table, *sizes, offsets, stream, added, *states, threads=threads)
         return added
 
     def _pack(self, matrix: Array) -> tuple[npt.NDArray[np.int16], Array]:
-        packed, scales = np.empty(matrix.shape, np.int16), np.empty(len(matrix), np.float32)
-        self._call("fixed_pack", *matrix.shape, matrix, packed, scales, threads=1)
+        outputs, inputs = matrix.shape
+        if self._kind is Kind.HALF:
+            inputs = -(-inputs // DEPTH) * DEPTH
+        packed, scales = _aligned(outputs * inputs), np.empty(outputs, np.float32)
+        self._call("pack", *matrix.shape, matrix, packed, scales, threads=1)
         return packed, scales
 
     def _keep(self, array: npt.NDArray[Any]) -> int:
@@ -108,4 +127,22 @@ class FixedLayers:
         converted = [
             ctypes.c_int64(one) if isinstance(one, int) else ctypes.c_void_p(one.ctypes.data) for one in arguments
         ]
-        getattr(self._library, name)(*converted, ctypes.c_int(threads))
+        getattr(self._library, f"{self._kind.value}_{name}")(*converted, ctypes.c_int(threads))
+
+
+def available(kind: Kind) -> bool:
+    """Whether there are kernels of this kind for this processor."""
+    return hasattr(kernels(), f"{kind.value}_layers")
+
+
+def _aligned(count: int) -> npt.NDArray[np.int16]:
+    """That begins at a whole line of the cache, as what the kernels load in lines should."""
+    line = 64
+    room = np.empty(2 * count + line, np.uint8)
+    first = -room.ctypes.data % line
+    return room[first : first + 2 * count].view(np.int16)
+
+
+def best_kind() -> Kind | None:
+    """What this processor gains by; None where float32 is all it has."""
+    return next((kind for kind in (Kind.HALF, Kind.FIXED) if available(kind)), None)

@@ -1,0 +1,234 @@
+// Matrix products of bfloat16 with sums in float32, for processors that multiply it: by tiles (AMX) or by vectors
+// (AVX512-BF16), from the same layout. A tile is 16 rows of 32 products deep.
+//
+// Left sides lie as [16 rows][32 deep][row][inner], right sides, the weights, as [16 columns][32 deep][pair][column][2];
+// what is missing to a whole tile is zero in depth and anything in rows.
+
+#pragma once
+
+#include <immintrin.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "vectors.h"
+
+namespace {
+
+constexpr int64_t SIDE = 16;             // rows or columns of a tile
+constexpr int64_t DEPTH = 32;            // products of a tile's one instruction
+constexpr int64_t CELL = SIDE * DEPTH;   // numbers of a tile of either side
+constexpr int64_t SUMS = SIDE * SIDE;    // and of their product
+constexpr int64_t SLICE = 8;              // tiles deep that are added up before the next rows: 16 KB of weights stay in L1
+
+inline int64_t whole(int64_t count, int64_t step) { return (count + step - 1) / step; }
+
+// Where a row of a left side stands; the tiles that its numbers go to lie CELL apart.
+inline bfloat16* left_row(bfloat16* left, int64_t inner, int64_t row) {
+    return left + row / SIDE * SIDE * whole(inner, DEPTH) * DEPTH + row % SIDE * DEPTH;
+}
+
+inline void store_half(bfloat16* to, Floats x) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x)));
+}
+
+// Sixteen numbers of a left side's row, from column `inner` on.
+inline void put(bfloat16* row, int64_t inner, Floats x) { store_half(row + inner / DEPTH * CELL + inner % DEPTH, x); }
+
+// The last half of a row of tiles, where the depth is an odd multiple of 16.
+inline void close(bfloat16* row, int64_t inner) {
+    if (inner % DEPTH) put(row, inner, Floats{});
+}
+
+#define TILED __attribute__((target("amx-tile,amx-bf16"), noinline))
+
+// Tiles are state of the thread, and others in this process (oneDNN) have a use of their own for them.
+class TileUse {
+public:
+    TILED TileUse() {
+        alignas(64) static constexpr Shape ALL{1, 0, {}, {64, 64, 64, 64, 64, 64, 64, 64}, {}, {16, 16, 16, 16, 16, 16, 16, 16}, {}};
+        _tile_storeconfig(&before);
+        _tile_loadconfig(&ALL);
+    }
+    TILED ~TileUse() {
+        if (before.palette) _tile_loadconfig(&before);
+        else _tile_release();
+    }
+
+    // Whether the processor has them, the system lets this process use them, which it must ask for, and nobody forbids it.
+    static bool allowed() {
+        static const bool found = ask();
+        return found && !forbidden;
+    }
+
+    static inline std::atomic<bool> forbidden{false};  // so that the other way can be tested on the same machine
+
+private:
+    struct Shape {
+        uint8_t palette, start, reserved[14];
+        uint16_t bytes[8], unused[8];
+        uint8_t rows[8], none[8];
+    };
+    alignas(64) Shape before;
+
+    static bool ask() {
+        constexpr long REQUEST_PERMISSION = 0x1023, TILE_DATA = 18;  // arch_prctl(2)
+        unsigned a = 7, b, c = 0, d;
+        __asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+        bool tiles = d >> 24 & 1, bf16 = d >> 22 & 1;
+        return tiles && bf16 && syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+    }
+};
+
+// Weights that will be read soon, fetched so many lines a step of depth: they come from far away.
+struct Coming {
+    const bfloat16* at;
+    int64_t lines;
+
+    void fetch() {
+        constexpr int64_t LINE = 64 / sizeof(bfloat16);
+        for (int64_t line = 0; line < lines; line++, at += LINE) __builtin_prefetch(at, 0, 2);
+    }
+};
+
+// A row of tiles of either side, `depth` of them, of which a step multiplies `count`.
+struct Deep {
+    const bfloat16 *left, *right;
+    int64_t count, depth;
+};
+
+// Sums of one or two tiles down and across, rows `stride` apart.
+struct Square {
+    float* first;
+    int64_t stride;
+    float* at(int down, int across) const { return first + down * SIDE * stride + across * SIDE; }
+};
+
+// to = from + left · right; `from` is null at the beginning.
+using Step = void (*)(const Deep& deep, const Square* from, const Square& to, Coming& coming);
+
+template <int DOWN, int ACROSS>
+TILED void tile_step(const Deep& deep, const Square* from, const Square& to, Coming& coming) {
+    constexpr bool BOTH = DOWN > 1 && ACROSS > 1;
+    if (from) {
+        int64_t apart = from->stride * sizeof(float);
+        _tile_loadd(0, from->at(0, 0), apart);
+        if (ACROSS > 1) _tile_loadd(1, from->at(0, 1), apart);
+        if (DOWN > 1) _tile_loadd(2, from->at(1, 0), apart);
+        if (BOTH) _tile_loadd(3, from->at(1, 1), apart);
+    } else {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
+    }
+    const bfloat16 *left = deep.left, *right = deep.right;
+    for (int64_t k = 0; k < deep.count; k++, left += CELL, right += CELL) {
+        coming.fetch();
+        _tile_loadd(4, left, 64);
+        _tile_loadd(6, right, 64);
+        if (DOWN > 1) _tile_loadd(5, left + deep.depth * CELL, 64);
+        if (ACROSS > 1) _tile_loadd(7, right + deep.depth * CELL, 64);
+        _tile_dpbf16ps(0, 4, 6);
+        if (ACROSS > 1) _tile_dpbf16ps(1, 4, 7);
+        if (DOWN > 1) _tile_dpbf16ps(2, 5, 6);
+        if (BOTH) _tile_dpbf16ps(3, 5, 7);
+    }
+    int64_t apart = to.stride * sizeof(float);
+    _tile_stored(0, to.at(0, 0), apart);
+    if (ACROSS > 1) _tile_stored(1, to.at(0, 1), apart);
+    if (DOWN > 1) _tile_stored(2, to.at(1, 0), apart);
+    if (BOTH) _tile_stored(3, to.at(1, 1), apart);
+}
+
+template <int DOWN, int ACROSS>
+void vector_step(const Deep& deep, const Square* from, const Square& to, Coming& coming) {
+    constexpr int TALL = 8;  // rows whose sums stay in registers together
+    for (int64_t row = 0; row < DOWN * SIDE; row += TALL) {
+        __m512 total[TALL][ACROSS];
+        for (int r = 0; r < TALL; r++)
+            for (int a = 0; a < ACROSS; a++)
+                total[r][a] = from ? load(from->first + (row + r) * from->stride + a * SIDE) : Floats{};
+        const bfloat16* rows = deep.left + row / SIDE * deep.depth * CELL + row % SIDE * DEPTH;
+        for (int64_t pair = 0; pair < deep.count * SIDE; pair++) {
+            if (row == 0 && pair % SIDE == 0) coming.fetch();
+            __m512bh weights[ACROSS];
+            for (int a = 0; a < ACROSS; a++)
+                weights[a] = reinterpret_cast<__m512bh>(_mm512_loadu_si512(deep.right + a * deep.depth * CELL + pair * DEPTH));
+#pragma GCC unroll 8
+            for (int r = 0; r < TALL; r++) {
+                int32_t both;
+                memcpy(&both, rows + pair / SIDE * CELL + r * DEPTH + pair % SIDE * 2, sizeof both);
+                for (int a = 0; a < ACROSS; a++)
+                    total[r][a] = _mm512_dpbf16_ps(total[r][a], reinterpret_cast<__m512bh>(_mm512_set1_epi32(both)), weights[a]);
+            }
+        }
+        for (int r = 0; r < TALL; r++)
+            for (int a = 0; a < ACROSS; a++) store(to.first + (row + r) * to.stride + a * SIDE, total[r][a]);
+    }
+}
+
+inline Step step_of(bool tiles, bool down, bool across) {
+    static constexpr Step STEPS[2][2][2] = {
+        {{vector_step<1, 1>, vector_step<1, 2>}, {vector_step<2, 1>, vector_step<2, 2>}},
+        {{tile_step<1, 1>, tile_step<1, 2>}, {tile_step<2, 1>, tile_step<2, 2>}}};
+    return STEPS[tiles][down][across];
+}
+
+// Where whole tiles of sums go at once: null, if they have to pass through take(row, column, sums of sixteen columns).
+struct Rows {
+    Place to;
+    Square square(int64_t row, int64_t column) const { return {to.at(row, column), to.stride}; }
+    void take(int64_t row, int64_t column, Floats sums) const { store(to.at(row, column), sums); }
+};
+
+template <class Take>
+struct Taken {
+    Take take;
+    Square square(int64_t, int64_t) const { return {}; }
+};
+
+// The product of all rows with two tiles of columns, from `column` on.
+template <class Sink>
+void multiply_columns(int64_t rows, int64_t inner, int64_t columns, int64_t column, const bfloat16* left,
+                      const bfloat16* right, bool tiles, const Sink& sink) {
+    constexpr int64_t PAIR = 2 * SIDE;
+    static thread_local Room<float> room;
+    int64_t depth = whole(inner, DEPTH);
+    bool across = column + SIDE < columns;
+    float* sums = kept(room, whole(rows, PAIR) * PAIR * PAIR);
+    right += column / SIDE * depth * CELL;
+    Coming coming{right + 2 * depth * CELL, column + PAIR < columns ? whole(PAIR, whole(rows, PAIR)) : 0};
+    for (int64_t begin = 0; begin < depth; begin += SLICE) {
+        int64_t count = std::min(SLICE, depth - begin);
+        for (int64_t row = 0; row < rows; row += PAIR) {
+            Square own{sums + row * PAIR, PAIR}, to = own;
+            bool down = row + SIDE < rows, last = begin + count == depth;
+            if (last && row + (down ? PAIR : SIDE) <= rows) to = sink.square(row, column);
+            Deep deep{left + (row / SIDE * depth + begin) * CELL, right + begin * CELL, count, depth};
+            step_of(tiles, down, across)(deep, begin ? &own : nullptr, to.first ? to : own, coming);
+            if (!last || (to.first && to.first != own.first)) continue;
+            for (int64_t r = row; r < std::min(rows, row + PAIR); r++)
+                for (int64_t a = 0; a <= across; a++) sink.take(r, column + a * SIDE, load(own.first + (r - row) * PAIR + a * SIDE));
+        }
+    }
+}
+
+// left (rows, inner) · right (inner, columns); columns are a multiple of 16. Each thread has a part of the columns.
+template <class Sink>
+void multiply_half(int64_t rows, int64_t inner, int64_t columns, const bfloat16* left, const bfloat16* right, int threads,
+                   const Sink& sink) {
+    int64_t pairs = whole(columns, 2 * SIDE), parts = std::min<int64_t>(threads, pairs);
+    parallel(parts, threads, [&](int64_t part) {
+        auto multiply = [&](bool tiles) {
+            for (int64_t pair = pairs * part / parts; pair < pairs * (part + 1) / parts; pair++)
+                multiply_columns(rows, inner, columns, pair * 2 * SIDE, left, right, tiles, sink);
+        };
+        if (!TileUse::allowed()) return multiply(false);
+        TileUse use;
+        multiply(true);
+    });
+}
+
+}  // namespace
