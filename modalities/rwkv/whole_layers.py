@@ -104,7 +104,7 @@ class WholeLayers:
         `states` are both shifts (L, B, C) and the matrices (L, B, H, N, N). `tile` tokens go through all layers
         together.
         """
-        added = np.zeros_like(stream)
+        added = np.empty_like(stream)
         sizes = (tile, len(offsets) - 1, self._heads)
         self._call("layers", self._layers, self._table, *sizes, offsets, stream, added, *states, threads=threads)
         return added

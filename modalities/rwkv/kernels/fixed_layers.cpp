@@ -42,6 +42,22 @@ public:
         });
     }
 
+    template <class Function>
+    void multiply_through(int slot, const Left& side, const Matrix<Packed>& by, const Matrix<Packed>& second, const Place& to,
+                          const Function& f) {
+        multiply(through(slot, side, by, f), second, to);
+    }
+
+    auto taking(int, int64_t rows, int64_t inputs) {
+        float* made = kept(between, rows * inputs);
+        return [=](int64_t row, int64_t column, Floats x) { store(made + row * inputs + column, x); };
+    }
+
+    Left taken(int slot, int64_t rows, int64_t inputs) {
+        const float* made = between.data();
+        return left(slot, rows, inputs, [=](int64_t row, float* out) { memcpy(out, made + row * inputs, sizeof(float) * inputs); });
+    }
+
     void multiply(const Left& left, const Matrix<Packed>& by, const Place& to) {
         ::multiply(left.rows, by.inputs, by.outputs, left.whole, left.scales, {by.packed, by.scales}, to, threads);
     }

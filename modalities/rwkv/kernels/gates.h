@@ -77,14 +77,14 @@ struct Moments {
     }
 };
 
-// Group norm of the head, the bonus and the output gate.
-template <class T>
-void finish(const float* y, const float* v, float bonus, const Vectors& layer, const T* gate, T* out, int64_t channel) {
+// Group norm of the head, the bonus and the output gate; take(c, numbers) takes LANES of them.
+template <class T, class Take>
+void finish(const float* y, const float* v, float bonus, const Vectors& layer, const T* gate, int64_t channel, const Take& take) {
     Moments moments(y);
     for (int c = 0; c < N; c += LANES) {
         Floats normed = (load(y + c) - moments.mean) * moments.scale * load(layer.norm_weight + channel + c);
         normed += load(layer.norm_bias + channel + c) + load(v + c) * bonus;
-        store(out + c, normed * load(gate + c));
+        take(c, normed * load(gate + c));
     }
 }
 

@@ -20,7 +20,8 @@ constexpr int64_t SIDE = 16;             // rows or columns of a tile
 constexpr int64_t DEPTH = 32;            // products of a tile's one instruction
 constexpr int64_t CELL = SIDE * DEPTH;   // numbers of a tile of either side
 constexpr int64_t SUMS = SIDE * SIDE;    // and of their product
-constexpr int64_t SLICE = 8;              // tiles deep that are added up before the next rows: 16 KB of weights stay in L1
+constexpr int64_t PAIR = 2 * SIDE;       // rows or columns computed together: as many tiles of sums as there is room for
+constexpr int64_t SLICE = 8;             // tiles deep that are added up before the next rows: 16 KB of weights stay in L1
 
 inline int64_t whole(int64_t count, int64_t step) { return (count + step - 1) / step; }
 
@@ -92,10 +93,10 @@ struct Coming {
     }
 };
 
-// A row of tiles of either side, `depth` of them, of which a step multiplies `count`.
+// Some tiles of a row of either side, `count` of them; so many numbers later comes the next row.
 struct Deep {
     const bfloat16 *left, *right;
-    int64_t count, depth;
+    int64_t count, next_left, next_right;
 };
 
 // Sums of one or two tiles down and across, rows `stride` apart.
@@ -128,8 +129,8 @@ TILED void tile_step(const Deep& deep, const Square* from, const Square& to, Com
         coming.fetch();
         _tile_loadd(4, left, 64);
         _tile_loadd(6, right, 64);
-        if (DOWN > 1) _tile_loadd(5, left + deep.depth * CELL, 64);
-        if (ACROSS > 1) _tile_loadd(7, right + deep.depth * CELL, 64);
+        if (DOWN > 1) _tile_loadd(5, left + deep.next_left, 64);
+        if (ACROSS > 1) _tile_loadd(7, right + deep.next_right, 64);
         _tile_dpbf16ps(0, 4, 6);
         if (ACROSS > 1) _tile_dpbf16ps(1, 4, 7);
         if (DOWN > 1) _tile_dpbf16ps(2, 5, 6);
@@ -150,12 +151,12 @@ void vector_step(const Deep& deep, const Square* from, const Square& to, Coming&
         for (int r = 0; r < TALL; r++)
             for (int a = 0; a < ACROSS; a++)
                 total[r][a] = from ? load(from->first + (row + r) * from->stride + a * SIDE) : Floats{};
-        const bfloat16* rows = deep.left + row / SIDE * deep.depth * CELL + row % SIDE * DEPTH;
+        const bfloat16* rows = deep.left + row / SIDE * deep.next_left + row % SIDE * DEPTH;
         for (int64_t pair = 0; pair < deep.count * SIDE; pair++) {
             if (row == 0 && pair % SIDE == 0) coming.fetch();
             __m512bh weights[ACROSS];
             for (int a = 0; a < ACROSS; a++)
-                weights[a] = reinterpret_cast<__m512bh>(_mm512_loadu_si512(deep.right + a * deep.depth * CELL + pair * DEPTH));
+                weights[a] = reinterpret_cast<__m512bh>(_mm512_loadu_si512(deep.right + a * deep.next_right + pair * DEPTH));
 #pragma GCC unroll 8
             for (int r = 0; r < TALL; r++) {
                 int32_t both;
@@ -176,54 +177,85 @@ inline Step step_of(bool tiles, bool down, bool across) {
     return STEPS[tiles][down][across];
 }
 
-// Where whole tiles of sums go at once: null, if they have to pass through take(row, column, sums of sixteen columns).
+// Where whole tiles of sums go at once: nowhere, if they have to pass through take(row, column, sums of sixteen columns).
+// `add`: to what is there already.
 struct Rows {
     Place to;
+    bool add;
     Square square(int64_t row, int64_t column) const { return {to.at(row, column), to.stride}; }
-    void take(int64_t row, int64_t column, Floats sums) const { store(to.at(row, column), sums); }
+    void take(int64_t row, int64_t column, Floats sums) const {
+        float* at = to.at(row, column);
+        store(at, add ? load(at) + sums : sums);
+    }
 };
 
 template <class Take>
 struct Taken {
     Take take;
+    static constexpr bool add = false;
     Square square(int64_t, int64_t) const { return {}; }
 };
 
-// The product of all rows with two tiles of columns, from `column` on.
-template <class Sink>
-void multiply_columns(int64_t rows, int64_t inner, int64_t columns, int64_t column, const bfloat16* left,
-                      const bfloat16* right, bool tiles, const Sink& sink) {
-    constexpr int64_t PAIR = 2 * SIDE;
-    static thread_local Room<float> room;
-    int64_t depth = whole(inner, DEPTH);
-    bool across = column + SIDE < columns;
-    float* sums = kept(room, whole(rows, PAIR) * PAIR * PAIR);
-    right += column / SIDE * depth * CELL;
-    Coming coming{right + 2 * depth * CELL, column + PAIR < columns ? whole(PAIR, whole(rows, PAIR)) : 0};
-    for (int64_t begin = 0; begin < depth; begin += SLICE) {
-        int64_t count = std::min(SLICE, depth - begin);
-        for (int64_t row = 0; row < rows; row += PAIR) {
-            Square own{sums + row * PAIR, PAIR}, to = own;
-            bool down = row + SIDE < rows, last = begin + count == depth;
-            if (last && row + (down ? PAIR : SIDE) <= rows) to = sink.square(row, column);
-            Deep deep{left + (row / SIDE * depth + begin) * CELL, right + begin * CELL, count, depth};
-            step_of(tiles, down, across)(deep, begin ? &own : nullptr, to.first ? to : own, coming);
-            if (!last || (to.first && to.first != own.first)) continue;
-            for (int64_t r = row; r < std::min(rows, row + PAIR); r++)
-                for (int64_t a = 0; a <= across; a++) sink.take(r, column + a * SIDE, load(own.first + (r - row) * PAIR + a * SIDE));
-        }
+// Some columns of a right side, or of their depth alone.
+struct Right {
+    const bfloat16* tiles;
+    int64_t columns, inner, next;  // next: numbers from one sixteen of columns to the other
+
+    static Right of(const bfloat16* packed, int64_t columns, int64_t inner) {
+        return {packed, columns, inner, whole(inner, DEPTH) * CELL};
     }
+    Right some(int64_t first, int64_t count) const { return {tiles + first / SIDE * next, count, inner, next}; }
+    Right deep(int64_t first, int64_t count) const { return {tiles + first / DEPTH * CELL, columns, count, next}; }
+};
+
+// left (rows, right.inner) · right; columns are a multiple of 16.
+struct Product {
+    int64_t rows;
+    const bfloat16* left;
+    Right right;
+    bool tiles;
+
+    int64_t depth() const { return whole(right.inner, DEPTH); }
+};
+
+// One square of the product: `count` tiles of depth from `begin` on, added to what `sums` holds of those before; the
+// last ones go to the sink.
+template <class Sink>
+void multiply_square(const Product& product, int64_t row, int64_t column, int64_t begin, int64_t count, float* sums,
+                     Coming& coming, const Sink& sink) {
+    int64_t next_left = product.depth() * CELL, next_right = product.right.next;
+    bool down = row + SIDE < product.rows, across = column + SIDE < product.right.columns;
+    bool last = begin + count == product.depth(), fits = row + (down ? PAIR : SIDE) <= product.rows;
+    Square own{sums, PAIR}, there = fits ? sink.square(row, column) : Square{};
+    const Square *before = begin ? &own : (sink.add && there.first ? &there : nullptr), *to = last && there.first ? &there : &own;
+    Deep deep{product.left + row / SIDE * next_left + begin * CELL,
+              product.right.tiles + column / SIDE * next_right + begin * CELL, count, next_left, next_right};
+    step_of(product.tiles, down, across)(deep, before, *to, coming);
+    if (!last || to == &there) return;
+    for (int64_t r = row; r < std::min(product.rows, row + PAIR); r++)
+        for (int64_t a = 0; a <= across; a++) sink.take(r, column + a * SIDE, load(sums + (r - row) * PAIR + a * SIDE));
 }
 
-// left (rows, inner) · right (inner, columns); columns are a multiple of 16. Each thread has a part of the columns.
+// All rows of two tiles of columns.
 template <class Sink>
-void multiply_half(int64_t rows, int64_t inner, int64_t columns, const bfloat16* left, const bfloat16* right, int threads,
-                   const Sink& sink) {
-    int64_t pairs = whole(columns, 2 * SIDE), parts = std::min<int64_t>(threads, pairs);
+void multiply_columns(const Product& product, int64_t column, const Sink& sink) {
+    static thread_local Room<float> room;
+    int64_t depth = product.depth(), pairs = whole(product.rows, PAIR), next = column + PAIR;
+    float* sums = kept(room, pairs * PAIR * PAIR);
+    Coming coming{product.right.tiles + next / SIDE * product.right.next, next < product.right.columns ? whole(PAIR, pairs) : 0};
+    for (int64_t begin = 0; begin < depth; begin += SLICE)
+        for (int64_t row = 0; row < product.rows; row += PAIR)
+            multiply_square(product, row, column, begin, std::min(SLICE, depth - begin), sums + row * PAIR, coming, sink);
+}
+
+// Each thread has a part of the columns.
+template <class Sink>
+void multiply_half(int64_t rows, const bfloat16* left, const Right& right, int threads, const Sink& sink) {
+    int64_t pairs = whole(right.columns, PAIR), parts = std::min<int64_t>(threads, pairs);
     parallel(parts, threads, [&](int64_t part) {
         auto multiply = [&](bool tiles) {
             for (int64_t pair = pairs * part / parts; pair < pairs * (part + 1) / parts; pair++)
-                multiply_columns(rows, inner, columns, pair * 2 * SIDE, left, right, tiles, sink);
+                multiply_columns({rows, left, right, tiles}, pair * PAIR, sink);
         };
         if (!TileUse::allowed()) return multiply(false);
         TileUse use;

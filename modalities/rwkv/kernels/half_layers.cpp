@@ -36,24 +36,50 @@ public:
 
     template <class Function>
     Left through(int slot, const Left& side, const Matrix<Packed>& by, const Function& f) {
-        bfloat16* to = room_for(slot, side.rows, by.outputs);
-        auto take = [&](int64_t row, int64_t column, Floats sums) { put(left_row(to, by.outputs, row), column, f(sums)); };
-        multiply_half(side.rows, by.inputs, by.outputs, side.tiles, by.packed, threads, Taken<decltype(take)>{take});
-        if (by.outputs % DEPTH)
-            for (int64_t row = 0; row < side.rows; row++) close(left_row(to, by.outputs, row), by.outputs);
-        return {side.rows, to};
+        return through(slot, side, right(by), f);
     }
 
+    // A part of what is between at a time, which stays in the cache that way.
+    template <class Function>
+    void multiply_through(int slot, const Left& side, const Matrix<Packed>& by, const Matrix<Packed>& second, const Place& to,
+                          const Function& f) {
+        constexpr int64_t PART = 1024;
+        for (int64_t first = 0; first < by.outputs; first += PART) {
+            int64_t count = std::min(PART, by.outputs - first);
+            Left made = through(slot, side, right(by).some(first, count), f);
+            multiply_half(made.rows, made.tiles, right(second).deep(first, count), threads, Rows{to, first > 0});
+        }
+    }
+
+    auto taking(int slot, int64_t rows, int64_t inputs) {
+        bfloat16* to = room_for(slot, rows, inputs);
+        return [=](int64_t row, int64_t column, Floats x) { put(left_row(to, inputs, row), column, x); };
+    }
+
+    Left taken(int slot, int64_t rows, int64_t) { return {rows, slots[slot].data()}; }
+
     void multiply(const Left& left, const Matrix<Packed>& by, const Place& to) {
-        multiply_half(left.rows, by.inputs, by.outputs, left.tiles, by.packed, threads, Rows{to});
+        multiply_half(left.rows, left.tiles, right(by), threads, Rows{to, false});
     }
 
     Matrix<Packed> columns(const Matrix<Packed>& by, int64_t first, int64_t count) {
-        return {by.packed + first / SIDE * whole(by.inputs, DEPTH) * CELL, nullptr, count, by.inputs};
+        return {right(by).some(first, count).tiles, nullptr, count, by.inputs};
     }
 
 private:
     Room<bfloat16> slots[SLOTS];
+
+    static Right right(const Matrix<Packed>& by) { return Right::of(by.packed, by.outputs, by.inputs); }
+
+    template <class Function>
+    Left through(int slot, const Left& side, const Right& by, const Function& f) {
+        bfloat16* to = room_for(slot, side.rows, by.columns);
+        auto take = [&](int64_t row, int64_t column, Floats sums) { put(left_row(to, by.columns, row), column, f(sums)); };
+        multiply_half(side.rows, side.tiles, by, threads, Taken<decltype(take)>{take});
+        if (by.columns % DEPTH)
+            for (int64_t row = 0; row < side.rows; row++) close(left_row(to, by.columns, row), by.columns);
+        return {side.rows, to};
+    }
 
     bfloat16* room_for(int slot, int64_t rows, int64_t inputs) {
         return kept(slots[slot], whole(rows, SIDE) * whole(inputs, DEPTH) * CELL);

@@ -5,7 +5,8 @@
 #define FUSED(NAME, T)                                                                                               \
     extern "C" void add_norm_##NAME(int64_t tokens, int64_t width, float* stream, const T* added,                    \
                                     const float* weight, const float* bias, float* normed, int threads) {            \
-        add_norm<T>(tokens, width, stream, added, weight, bias, normed, threads);                                    \
+        auto of = [=](int64_t token, int64_t c) { return load(added + token * width + c); };                         \
+        add_norm(tokens, width, stream, of, weight, bias, normed, threads);                                          \
     }                                                                                                                \
     extern "C" void shift_mix_##NAME(int64_t sequences, int64_t tokens, int64_t width, const int64_t* offsets,       \
                                      const float* normed, float* carried, int64_t mixes, const float* ratios,        \
@@ -17,8 +18,9 @@
                                           const T* rate, const T* value_gate, const T* gate, T* first_value,         \
                                           const float* vectors, T* y, float* states, int threads) {                  \
         Projected<T> in{r, k, v, decay, rate, value_gate, gate, first_value};                                        \
-        time_mix<T>(sequences, {0, heads, heads}, offsets, in, Vectors(vectors, heads* N), first_value, y, states, 0,    \
-                    threads);                                                                                        \
+        auto take = [=](int64_t token, int64_t channel, Floats x) { store(y + token * heads * N + channel, x); };     \
+        time_mix<T>(sequences, {0, heads, heads}, offsets, in, Vectors(vectors, heads* N), first_value, take, states, \
+                    0, threads);                                                                                     \
     }
 
 FUSED(float32, float)

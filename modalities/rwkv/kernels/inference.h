@@ -12,16 +12,16 @@ namespace {
 
 constexpr int ROWS = 16;  // tokens a thread takes at a time
 
-// stream += added; normed = layer norm of the stream.
-template <class T>
-void add_norm(int64_t tokens, int64_t width, float* stream, const T* added, const float* weight, const float* bias,
+// stream += added(token, column) for LANES columns; normed = layer norm of the stream.
+template <class Added>
+void add_norm(int64_t tokens, int64_t width, float* stream, const Added& added, const float* weight, const float* bias,
               float* normed, int threads) {
     parallel((tokens + ROWS - 1) / ROWS, threads, [&](int64_t block) {
         for (int64_t token = block * ROWS; token < std::min(tokens, (block + 1) * ROWS); token++) {
             float *x = stream + token * width, *to = normed + token * width;
             Floats total = {}, squares = {};
             for (int64_t c = 0; c < width; c += LANES) {
-                Floats now = load(x + c) + load(added + token * width + c);
+                Floats now = load(x + c) + added(token, c);
                 store(x + c, now);
                 total += now;
             }
@@ -78,11 +78,12 @@ struct Heads {
     int64_t first, count, all;
 };
 
-// `first_value` is written by the first layer, which has no value gate, and read by the others. Everything is (T, C) of
-// all heads, or with `blocks` of so many tokens, blocked and of these heads alone.
-template <class T>
+// `first_value` is written by the first layer, which has no value gate, and read by the others; y goes to
+// take(token, channel, numbers), LANES at a time. Projections are (T, C) of all heads, or with `blocks` of so many tokens,
+// blocked and of these heads alone.
+template <class T, class Take>
 void time_mix(int64_t sequences, const Heads& heads, const int64_t* offsets, const Projected<T>& in, const Vectors& layer,
-              T* first_value, T* y, float* states, int64_t blocks, int threads) {
+              T* first_value, const Take& take, float* states, int64_t blocks, int threads) {
     parallel(sequences * heads.count, threads, [&](int64_t pair) {
         Span span = span_of(offsets, heads.count, pair);
         if (blocks) span = blocked(span, blocks);
@@ -103,8 +104,8 @@ void time_mix(int64_t sequences, const Heads& heads, const int64_t* offsets, con
             }
             advance(state, tokens, count);
             for (int step = 0; step < count; step++) {
-                int64_t at = span.at(token + step);
-                finish(tokens.y[step], tokens.v[step], bonus[step], layer, in.gate + at, y + at, channel);
+                finish(tokens.y[step], tokens.v[step], bonus[step], layer, in.gate + span.at(token + step), channel,
+                       [&](int c, Floats x) { take(token + step, channel + c, x); });
             }
         }
         state.write(cells);

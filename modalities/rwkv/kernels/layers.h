@@ -3,7 +3,10 @@
 //
 //     left(slot, rows, inputs, fill)   a left side whose rows fill(row, to) makes, valid until its slot is used again
 //     through(slot, left, by, f)       the left side f(left · by')
+//     taking(slot, rows, inputs)       takes the numbers of a left side: take(row, column, LANES of them)
+//     taken(slot, rows, inputs)        that left side, when it has them all
 //     multiply(left, by, to)           left · by' goes to a Place
+//     multiply_through(slot, left, by, second, to, f)   f(left · by') · second' goes to a Place
 //     columns(by, first, count)        some of a matrix's outputs
 
 #pragma once
@@ -31,9 +34,14 @@ struct Layer {
 struct Part {
     int64_t tokens, sequences, heads;
     const int64_t* offsets;
-    float *stream, *added, *first_value, *time_shift, *channel_shift, *wkv;
+    float* stream;
+    Place added;
+    float *first_value, *time_shift, *channel_shift, *wkv;
 
     int64_t width() const { return heads * N; }
+    auto adding() const {
+        return [to = added](int64_t token, int64_t column) { return load(to.at(token, column)); };
+    }
 };
 
 // What becomes of a product before the next one; objects, so that the compiler sees through them.
@@ -68,11 +76,10 @@ struct Rooms {
 // The left sides of a layer, by slot.
 enum Slot { R, W, K, V, A, G, INNER_W, INNER_V, INNER_A, INNER_G, OUT, SLOTS };
 
-// The time mix of some heads, whose projections are made, used and forgotten while they are in the caches: y is (T, C),
-// blocked.
+// The time mix of some heads, whose projections are made, used and forgotten while they are in the caches.
 template <class Desk>
 void mix_heads(const Layer<typename Desk::Packed>& layer, const Part& part, int64_t first, int64_t heads,
-               const typename Desk::Left* lefts, Desk& desk, Rooms& rooms, float* y) {
+               const typename Desk::Left* lefts, Desk& desk, Rooms& rooms) {
     int64_t size = part.tokens * heads * N, skipped = first * N;
     int64_t place = 1;
     auto project = [&](Slot slot, const Matrix<typename Desk::Packed>& by) -> const float* {
@@ -91,14 +98,14 @@ void mix_heads(const Layer<typename Desk::Packed>& layer, const Part& part, int6
     float* first_value = part.first_value + part.tokens * skipped;
     in.first_value = first_value;
     time_mix(part.sequences, {first, heads, part.heads}, part.offsets, in, Vectors(layer.vectors, part.width()), first_value,
-             y + part.tokens * skipped, part.wkv, part.tokens, desk.threads);
+             desk.taking(OUT, part.tokens, part.width()), part.wkv, part.tokens, desk.threads);
 }
 
 template <class Desk>
 void mix_time(const Layer<typename Desk::Packed>& layer, const Part& part, Desk& desk, Rooms& rooms) {
     int64_t tokens = part.tokens, width = part.width();
     float* normed = rooms(0, tokens * width);
-    add_norm(tokens, width, part.stream, part.added, layer.time_weight, layer.time_bias, normed, desk.threads);
+    add_norm(tokens, width, part.stream, part.adding(), layer.time_weight, layer.time_bias, normed, desk.threads);
     auto before = predecessors(part.sequences, tokens, width, part.offsets, normed, part.time_shift);
     typename Desk::Left lefts[SLOTS];
     for (int64_t m = R; m <= G; m++)
@@ -109,52 +116,63 @@ void mix_time(const Layer<typename Desk::Packed>& layer, const Part& part, Desk&
     lefts[INNER_A] = desk.through(INNER_A, lefts[A], layer.a1, SAME);
     lefts[INNER_G] = desk.through(INNER_G, lefts[G], layer.g1, SIGMOID);
 
-    float* y = normed;  // which is used up
     int64_t together = std::min<int64_t>(part.heads, (desk.threads + 1) / 2);  // a head is columns for two threads
     for (int64_t head = 0; head < part.heads; head += together)
-        mix_heads(layer, part, head, std::min(together, part.heads - head), lefts, desk, rooms, y);
-    auto row = [&](int64_t token, float* out) {
-        for (int64_t c = 0; c < width; c += N) memcpy(out + c, Place::blocks(y, tokens).at(token, c), sizeof(float) * N);
-    };
-    desk.multiply(desk.left(OUT, tokens, width, row), layer.output, Place::rows(part.added, width));
+        mix_heads(layer, part, head, std::min(together, part.heads - head), lefts, desk, rooms);
+    desk.multiply(desk.taken(OUT, tokens, width), layer.output, part.added);
 }
 
 template <class Desk>
 void mix_channel(const Layer<typename Desk::Packed>& layer, const Part& part, Desk& desk, Rooms& rooms) {
     int64_t tokens = part.tokens, width = part.width();
     float* normed = rooms(0, tokens * width);
-    add_norm(tokens, width, part.stream, part.added, layer.channel_weight, layer.channel_bias, normed, desk.threads);
+    add_norm(tokens, width, part.stream, part.adding(), layer.channel_weight, layer.channel_bias, normed, desk.threads);
     auto before = predecessors(part.sequences, tokens, width, part.offsets, normed, part.channel_shift);
     auto mixed = desk.left(K, tokens, width, Mixture{normed, layer.channel_ratios, before, width});
-    desk.multiply(desk.through(OUT, mixed, layer.up, SQUARED), layer.down, Place::rows(part.added, width));
+    desk.multiply_through(OUT, mixed, layer.up, layer.down, part.added, SQUARED);
     carry(part.sequences, width, part.offsets, normed, part.channel_shift);
 }
 
-// Takes `tile` tokens at a time through all layers. stream (T, C) and added (T, C) of zeros become the two parts of the
-// last sum; shifts (layers, B, C) and wkv (layers, B, H, N, N) move on in place.
+// Tokens that go through all layers together, the sequences they are of, and where those begin among them.
+struct Tile {
+    int64_t begin, tokens, first;
+    std::vector<int64_t> offsets;
+
+    Tile(int64_t begin, int64_t most, int64_t sequences, const int64_t* all)
+        : begin(begin), tokens(std::min(most, all[sequences] - begin)) {
+        first = std::upper_bound(all, all + sequences + 1, begin) - all - 1;
+        int64_t last = std::lower_bound(all, all + sequences + 1, begin + tokens) - all;
+        for (int64_t s = first; s <= last; s++) offsets.push_back(std::clamp(all[s], begin, begin + tokens) - begin);
+    }
+    int64_t sequences() const { return static_cast<int64_t>(offsets.size()) - 1; }
+};
+
+// Takes `size` tokens at a time through all layers. stream (T, C) and added (T, C) become the two parts of the last sum;
+// shifts (layers, B, C) and wkv (layers, B, H, N, N) move on in place.
 template <class Desk>
-void whole_layers(int64_t layers, const Layer<typename Desk::Packed>* layer, int64_t tile, int64_t sequences, int64_t heads,
+void whole_layers(int64_t layers, const Layer<typename Desk::Packed>* layer, int64_t size, int64_t sequences, int64_t heads,
                   const int64_t* offsets, float* stream, float* added, float* time_shift, float* channel_shift, float* wkv,
                   int threads) {
-    static thread_local Room<float> room;
+    static thread_local Room<float> first_values, sums;
     static thread_local Desk desk;
     static thread_local Rooms rooms;
     desk.threads = threads;
-    int64_t width = heads * N, total = offsets[sequences];
-    for (int64_t begin = 0; begin < total; begin += tile) {
-        int64_t tokens = std::min(tile, total - begin);
-        int64_t first = std::upper_bound(offsets, offsets + sequences + 1, begin) - offsets - 1;
-        int64_t last = std::lower_bound(offsets, offsets + sequences + 1, begin + tokens) - offsets;
-        std::vector<int64_t> own(offsets + first, offsets + last + 1);
-        for (int64_t& offset : own) offset = std::clamp(offset, begin, begin + tokens) - begin;
+    int64_t width = heads * N;
+    for (int64_t begin = 0; begin < offsets[sequences]; begin += size) {
+        Tile tile(begin, size, sequences, offsets);
+        Place adding = Place::blocks(kept(sums, tile.tokens * width), tile.tokens);
+        std::fill_n(adding.first, tile.tokens * width, 0.f);
         for (int64_t index = 0; index < layers; index++) {
-            int64_t state = index * sequences + first;
-            Part part{tokens, last - first, heads, own.data(), stream + begin * width, added + begin * width,
-                      kept(room, tile * width), time_shift + state * width, channel_shift + state * width,
+            int64_t state = index * sequences + tile.first;
+            Part part{tile.tokens, tile.sequences(), heads, tile.offsets.data(), stream + begin * width, adding,
+                      kept(first_values, size * width), time_shift + state * width, channel_shift + state * width,
                       wkv + state * width * N};
             mix_time(layer[index], part, desk, rooms);
             mix_channel(layer[index], part, desk, rooms);
         }
+        for (int64_t token = 0; token < tile.tokens; token++)
+            for (int64_t c = 0; c < width; c += N)
+                memcpy(added + (begin + token) * width + c, adding.at(token, c), sizeof(float) * N);
     }
 }
 

@@ -45,7 +45,8 @@ void forward(int64_t sequences, int64_t heads, const int64_t* offsets, const Pro
             advance(state, tokens, count);
             for (int step = 0; step < count; step++) {
                 int64_t at = span.at(token + step);
-                finish(tokens.y[step], tokens.v[step], bonus[step], layer, in.gate + at, out + at, channel);
+                finish(tokens.y[step], tokens.v[step], bonus[step], layer, in.gate + at, channel,
+                       [=](int c, Floats x) { store(out + at + c, x); });
                 memcpy(kept.y + at, tokens.y[step], sizeof(float) * N);
                 memcpy(kept.removed + at, tokens.removed[step], sizeof(float) * N);
             }
