@@ -242,7 +242,7 @@ def keep_freed_memory() -> None:
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):
         libc.mallopt(trim_threshold, 1 << 30)
-        libc.mallopt(mmap_threshold, 1 << 25)
+        libc.mallopt(mmap_threshold, 1 << 30)
 
 
 def matrices(model: RWKV7) -> list[Tensor]:

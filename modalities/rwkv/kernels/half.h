@@ -19,7 +19,6 @@ namespace {
 constexpr int64_t SIDE = 16;             // rows or columns of a tile
 constexpr int64_t DEPTH = 32;            // products of a tile's one instruction
 constexpr int64_t CELL = SIDE * DEPTH;   // numbers of a tile of either side
-constexpr int64_t SUMS = SIDE * SIDE;    // and of their product
 constexpr int64_t PAIR = 2 * SIDE;       // rows or columns computed together: as many tiles of sums as there is room for
 constexpr int64_t SLICE = 8;             // tiles deep that are added up before the next rows: 16 KB of weights stay in L1
 
@@ -37,8 +36,8 @@ inline void store_half(bfloat16* to, Floats x) {
 // Sixteen numbers of a left side's row, from column `inner` on.
 inline void put(bfloat16* row, int64_t inner, Floats x) { store_half(row + inner / DEPTH * CELL + inner % DEPTH, x); }
 
-// The last half of a row of tiles, where the depth is an odd multiple of 16.
-inline void close(bfloat16* row, int64_t inner) {
+// Zeros for the last half of a row of tiles, where the depth is an odd multiple of 16.
+inline void fill_up(bfloat16* row, int64_t inner) {
     if (inner % DEPTH) put(row, inner, Floats{});
 }
 

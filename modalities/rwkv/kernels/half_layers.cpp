@@ -28,7 +28,7 @@ public:
                 fill(row, made);
                 bfloat16* own = left_row(to, inputs, row);
                 for (int64_t c = 0; c < inputs; c += LANES) put(own, c, load(made + c));
-                close(own, inputs);
+                fill_up(own, inputs);
             }
         });
         return {rows, to};
@@ -77,7 +77,7 @@ private:
         auto take = [&](int64_t row, int64_t column, Floats sums) { put(left_row(to, by.columns, row), column, f(sums)); };
         multiply_half(side.rows, side.tiles, by, threads, Taken<decltype(take)>{take});
         if (by.columns % DEPTH)
-            for (int64_t row = 0; row < side.rows; row++) close(left_row(to, by.columns, row), by.columns);
+            for (int64_t row = 0; row < side.rows; row++) fill_up(left_row(to, by.columns, row), by.columns);
         return {side.rows, to};
     }
 
