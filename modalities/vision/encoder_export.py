@@ -83,9 +83,10 @@ def _timm(name: str, weights: Path | None) -> tuple[PatchTokens, int]:
         fit_weights(model, read_weights(weights), weights)
     expected = model.pretrained_cfg
     prefix = getattr(model, "num_prefix_tokens", 0)
+    staged = isinstance(model, EfficientNet)
 
     def features(pictures: Tensor) -> Tensor:
-        if isinstance(model, EfficientNet):
+        if staged:
             return staged_tokens(*model.forward_intermediates(pictures, extra_blocks=True))
         found: Tensor = model.forward_features(pictures)
         return found.flatten(2).transpose(1, 2) if found.ndim == 4 else found[:, prefix:]
