@@ -93,6 +93,8 @@ class Network(Strict):
     dropout: float = Field(default=0.2, ge=0, lt=1)
     skip: bool = False
     """Pictures and films: the heads also see the mean of the vectors that go in."""
+    distribution: bool = False
+    """Pictures and films: the heads also see the deviation, quantiles and steps of the vectors that go in."""
 
 
 class LowRankSettings(Strict):
@@ -115,6 +117,17 @@ class WideSettings(Strict):
     """Inverse strength of the penalty on squared weights, scikit-learn's `C`."""
 
 
+class LinearSettings(Strict):
+    """Pictures: a linear half of some heads, which reads the mean of the vectors that go in (`skip: true`)."""
+
+    heads: tuple[str, ...] = Field(min_length=1)
+    """Which; taught by continuation ratios (`loss: corn`)."""
+    penalty: float = Field(default=2.0, gt=0)
+    """On squared weights of what is said of every head, in the mean squared length of what is read."""
+    looseness: float = Field(default=0.03, gt=0)
+    """Of the step from that to these heads: inverse strength of its penalty, scikit-learn's `C`."""
+
+
 class Training(Strict):
     """A whole training run: `capitoline train FILE --out DIR`."""
 
@@ -134,6 +147,7 @@ class Training(Strict):
     sources: tuple[Source, ...] = Field(min_length=1)
     network: Network
     wide: WideSettings | None = None
+    linear: LinearSettings | None = None
     start: str = ""
     """Where body and vocabulary come from: nothing (scratch), the name of shipped weights or a path of ours,
     or an official RWKV-7 checkpoint (`.pth`, `.safetensors`)."""
@@ -182,6 +196,7 @@ class Training(Strict):
         if untaught:
             raise ValueError(f"no source teaches the head {', '.join(sorted(untaught))}")
         self._check_wide()
+        self._check_linear()
         if self.kind != "text" and any(source.reason for source in self.sources):
             raise ValueError("only a network that reads text can learn reasons")
         if self.tuning != "full" and not self.start:
@@ -193,12 +208,22 @@ class Training(Strict):
             return
         if self.kind != "text":
             raise ValueError("only a network that reads text has n-grams: leave out `wide:`")
-        unknown = set(self.wide.heads) - {source.head for source in self.sources}
+        self._check_halves("wide", self.wide.heads)
+
+    def _check_linear(self) -> None:
+        if self.linear is None:
+            return
+        if self.kind == "text" or not self.network.skip or self.network.distribution:
+            raise ValueError("linear: reads the mean of vectors alone: give `network: {skip: true}`, no distribution")
+        self._check_halves("linear", self.linear.heads)
+
+    def _check_halves(self, which: str, heads: tuple[str, ...]) -> None:
+        unknown = set(heads) - {source.head for source in self.sources}
         if unknown:
-            raise ValueError(f"wide: no source teaches the head {', '.join(sorted(unknown))}")
-        unfit = [name for name in self.wide.heads if self.heads.get(name, HeadSettings(loss=self.loss)).loss != "corn"]
+            raise ValueError(f"{which}: no source teaches the head {', '.join(sorted(unknown))}")
+        unfit = [name for name in heads if self.heads.get(name, HeadSettings(loss=self.loss)).loss != "corn"]
         if unfit:
-            raise ValueError(f"wide: needs `loss: corn`, which {', '.join(unfit)} has not")
+            raise ValueError(f"{which}: needs `loss: corn`, which {', '.join(unfit)} has not")
 
 
 Configured = TypeVar("Configured", bound=Strict)

@@ -24,7 +24,7 @@ class Image:
         encoder: the encoder that those weights were trained on.
 
     Raises:
-        ValueError: the weights were trained on another encoder.
+        ValueError: the weights were trained on another encoder, or on other tokens of it.
     """
 
     modality: Modality | None = Modality.IMAGE
@@ -36,6 +36,7 @@ class Image:
                 f"the image weights were trained on the encoder {rater.metadata['encoder']} with sha256 "
                 f"{expected[:12]}…, and this one has {encoder.digest[:12]}…; use that one, or train weights for this"
             )
+        rater.check_width(encoder.width)
         self.name = name
         self.labels = rater.labels
         self._rater = rater

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from capitoline.modalities.networks.frames import nsfw_vectors, spread
+from capitoline.modalities.networks.frames import WIDTH, nsfw_vectors, spread
 from capitoline.modalities.networks.rated import rated
 from capitoline.modalities.schema import Decoded, Evidence, Frame, Modality, Span, Tag
 from capitoline.modalities.shielded import shielded
@@ -31,11 +31,15 @@ class Video:
     Args:
         rater: weights of kind `video`.
         tagger: gives p(nsfw) of pictures.
+
+    Raises:
+        ValueError: the weights read other vectors than are made here.
     """
 
     modality: Modality | None = Modality.VIDEO
 
     def __init__(self, rater: SequenceRater, tagger: OpenNsfw, name: str = "video") -> None:
+        rater.check_width(WIDTH)
         self.name = name
         self.labels = rater.labels
         self._rater = rater

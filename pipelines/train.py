@@ -24,6 +24,7 @@ from capitoline.pipelines.training.arithmetic import check_arithmetic, set_arith
 from capitoline.pipelines.training.corpus import Rows, head_shapes_of, read_rows, targets
 from capitoline.pipelines.training.folded import WHOLE, fold_folder, without_fold, write_folds
 from capitoline.pipelines.training.inputs import INPUTS, Inputs
+from capitoline.pipelines.training.linear_fit import fit_linear
 from capitoline.pipelines.training.loop import Loop
 from capitoline.pipelines.training.peers import ALONE, Peers
 from capitoline.pipelines.training.prediction import calibrate
@@ -90,6 +91,8 @@ def _run(
     taught = targets(rows.train, head_shapes_of(settings), settings.balance)
     epochs = Loop(network, rows, inputs, taught, settings, folder, peers).run()
     finish(network)
+    if settings.linear:
+        fit_linear(network.cpu(), rows, inputs, taught, settings.linear)
     wide = fit_wide(network.cpu(), rows, inputs, taught, settings.wide) if settings.wide else None
     fitted = [name for name, head in settings.heads.items() if head.decide_for]
     calibration = calibrate(network.cpu(), inputs, rows.selection, fitted, wide)

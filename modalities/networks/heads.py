@@ -22,6 +22,8 @@ class OrdinalHead(nn.Module):
     """Pooled (B, C) → logits (B, A, K-1) and pre-logits (B, D)."""
 
     temperature: Tensor
+    linear: Tensor | None
+    """(A × (K-1), V), on the last V of the C, where a linear half was fitted (`pipelines.training.linear_fit`)."""
 
     def __init__(self, width: int, features: int, shape: HeadShape, dropout: float = 0.0) -> None:
         super().__init__()
@@ -36,10 +38,14 @@ class OrdinalHead(nn.Module):
         else:
             self.logits = nn.Linear(features, axes * steps)
         self.register_buffer("temperature", torch.ones(()))
+        self.register_buffer("linear", None)
 
     def forward(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
         features = F.gelu(self.features(self.dropout(self.norm(pooled))))
-        return self._steps(self.logits(self.dropout(features))) / self.temperature, features
+        logits = self.logits(self.dropout(features))
+        if self.linear is not None:
+            logits = logits + F.linear(pooled[:, -self.linear.shape[1] :], self.linear)
+        return self._steps(logits) / self.temperature, features
 
     def _steps(self, out: Tensor) -> Tensor:
         """(B, A × (K-1)), or (B, A) scores that are held against thresholds, as (B, A, K-1)."""

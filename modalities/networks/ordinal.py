@@ -78,6 +78,7 @@ class Head:
         weight, bias = _logits(tensors, *self._sizes)
         self._logits = np.ascontiguousarray(weight.reshape(math.prod(self._sizes), -1).T), bias.reshape(-1)
         self._temperature = tensors["temperature"]
+        self._linear = tensors["linear"].T if "linear" in tensors else None
         self._link = LINKS[shape.link]
 
     def __call__(self, pooled: Array, wide: Array | None = None) -> tuple[Array, Array]:
@@ -86,6 +87,8 @@ class Head:
         normed: Array = normalised(pooled) * weight + bias
         features = _gelu(normed @ self._features[0] + self._features[1])
         logits = features @ self._logits[0] + self._logits[1]
+        if self._linear is not None:
+            logits = logits + pooled[:, -len(self._linear) :] @ self._linear
         logits = (logits if wide is None else logits + wide) / self._temperature
         return self._link(logits.reshape(len(pooled), *self._sizes)), features
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from capitoline.modalities.language.vocabulary import Vocabulary
 from capitoline.modalities.language.wide import HEADS, IDF, Wide
+from capitoline.modalities.networks.distribution import STATISTICS, distribution
 from capitoline.modalities.networks.ordinal import Array, Head, HeadShape, decide, head_shapes
 from capitoline.modalities.rwkv.forward import Forward
 from capitoline.modalities.rwkv.steps import normalised
@@ -88,11 +89,13 @@ class SequenceRater:
     """
 
     def __init__(self, path: Path, kind: str, *, rounded: bool = True) -> None:
+        self._path = path
         self.tensors, self.metadata = read_arrays(path, kind)
         self.labels: tuple[str, ...] = tuple(self.metadata["labels"])
         self.heads: dict[str, HeadShape] = head_shapes(self.metadata)
         try:
             self._skip: bool = self.metadata["shape"].get("skip", False)
+            self._distribution: bool = self.metadata["shape"].get("distribution", False)
             self._body = Forward(_within(self.tensors, "body."), start=self.tensors.get("state"), rounded=rounded)
             self._projector = _projector(self.tensors, self._body.width)
             self._wide = _wide(self.tensors)
@@ -101,6 +104,18 @@ class SequenceRater:
             }
         except (KeyError, ValueError) as error:
             raise ValueError(f"{path} does not hold the network that its header describes: {error}") from error
+
+    def check_width(self, width: int) -> None:
+        """Whether vectors of so many numbers are what the weights read.
+
+        Raises:
+            ValueError: they are not: the weights learned from what another version makes of a medium.
+        """
+        expected = self.metadata["shape"]["vector"]
+        if width != expected:
+            raise ValueError(
+                f"{self._path} reads vectors of {expected} numbers, not of {width}: train the weights anew"
+            )
 
     def __call__(self, sequences: Sequence[npt.NDArray[Any]], head: str) -> Ratings:
         """Ratings of B sequences, none empty, each of (T, V) float32 vectors or (T,) int64 token ids, by `head`."""
@@ -126,8 +141,8 @@ class SequenceRater:
 
     @property
     def _no_vectors(self) -> Array:
-        skipped: int = self.metadata["shape"]["vector"] if self._skip else 0
-        return np.empty((0, 2 * self._body.width + skipped), np.float32)
+        vectors = self._skip + STATISTICS * self._distribution
+        return np.empty((0, 2 * self._body.width + vectors * self.metadata["shape"].get("vector", 0)), np.float32)
 
     def _ratings(self, pooled: Array, head: str, wide: Array | None) -> Ratings:
         shape = self.heads[head]
@@ -140,6 +155,7 @@ class SequenceRater:
         """(B, P) of sequences, and (S, P) of stretches of them."""
         inputs, offsets = np.concatenate(sequences), np.cumsum([0, *map(len, sequences)])
         skipped = [normalised(means(inputs, offsets))] if self._skip else []
+        skipped += [normalised(distribution(inputs, offsets))] if self._distribution else []
         assert not (skipped and len(stretches)), "stretches are of sequences of tokens"
         if self._projector is not None:
             weight, bias = self._projector

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from capitoline.modalities.networks.distribution import STATISTICS, distribution
 from capitoline.modalities.networks.heads import OrdinalHead
 from capitoline.modalities.networks.ordinal import HeadShape, head_shapes
 from capitoline.modalities.rwkv.model import RWKV7
@@ -51,11 +52,13 @@ class Shape:
     gate_rank: int = 0
     skip: bool = False
     """Whether the heads also see the mean of the vectors that go in, which a narrow body cannot carry whole."""
+    distribution: bool = False
+    """Whether the heads also see how those vectors are distributed over the sequence."""
 
     @property
     def pooled(self) -> int:
         """P, width of what the heads see."""
-        return 2 * self.width + (self.vector if self.skip else 0)
+        return 2 * self.width + self.vector * (self.skip + STATISTICS * self.distribution)
 
     @property
     def body(self) -> Size:
@@ -82,11 +85,13 @@ class RatingNetwork(nn.Module):
 
     def forward(self, inputs: Tensor, offsets: Tensor) -> Tensor:
         """(T,) ids or (T, V) vectors, with offsets (B+1,) → pooled (B, P)."""
-        pooled = pool(self.hidden(inputs, offsets), offsets)
-        if not self.shape.skip:
-            return pooled
-        skipped = F.layer_norm(means(inputs, offsets), (self.shape.vector,))
-        return torch.cat((pooled, skipped), dim=1)
+        seen = [pool(self.hidden(inputs, offsets), offsets)]
+        if self.shape.skip:
+            seen.append(F.layer_norm(means(inputs, offsets), (self.shape.vector,)))
+        if self.shape.distribution:
+            found = torch.from_numpy(distribution(inputs.numpy(force=True), offsets.numpy(force=True)))
+            seen.append(F.layer_norm(found, found.shape[1:]).to(inputs.device))
+        return torch.cat(seen, dim=1)
 
     def hidden(self, inputs: Tensor, offsets: Tensor) -> Tensor:
         """(T, C), one vector an element."""
@@ -136,6 +141,9 @@ def build_network(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) ->
     network = RatingNetwork(Shape(**metadata["shape"]), head_shapes(metadata))
     if "state" in tensors:
         network.tune_state()
+    for name in network.heads:
+        linear = tensors.get(f"heads.{name}.linear")
+        network.head(name).linear = None if linear is None else linear.float()
     weights = {name: tensor.float() for name, tensor in tensors.items() if name in network.state_dict()}
     network.load_state_dict(weights)
     return network.eval()

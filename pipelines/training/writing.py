@@ -57,6 +57,7 @@ def write(
         "calibration": {name: asdict(one) for name, one in calibration.items()},
         **({"fold": list(fold)} if fold else {}),
         **({"wide": settings.wide.model_dump()} if settings.wide else {}),
+        **({"linear": settings.linear.model_dump()} if settings.linear else {}),
         **network_metadata(network),
         **inputs.metadata(),
     }

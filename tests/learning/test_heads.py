@@ -51,6 +51,17 @@ def test_without_torch_a_head_gives_the_same(loss: str, axes: tuple[str, ...], l
     np.testing.assert_allclose(ours[1], features.detach().numpy(), atol=1e-4)
 
 
+def test_without_torch_a_head_with_a_linear_half_gives_the_same() -> None:
+    shape = HeadShape(tuple("abcde"))
+    head = OrdinalHead(128, 16, shape).eval()
+    head.linear = torch.randn(4, 40)
+    pooled = torch.randn(7, 128)
+    expected = log_probabilities(head(pooled)[0]).detach().exp().numpy()
+    tensors = {name: tensor.detach().numpy() for name, tensor in head.state_dict().items()}
+    assert "linear" in tensors
+    np.testing.assert_allclose(Head(tensors, shape)(pooled.numpy())[0], expected, atol=1e-5)
+
+
 def test_the_loss_is_the_negative_log_likelihood_of_the_weighted_rows() -> None:
     logits, severities = torch.randn(5, 3), torch.tensor([0, 3, 1, 2, 3])
     weights = torch.tensor([1.0, 2.0, 0.0, 1.0, 1.0])
