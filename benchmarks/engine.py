@@ -11,7 +11,6 @@ that nobody's time goes into an embedding or a language head. Writes `benchmarks
 from __future__ import annotations
 
 import argparse
-import ctypes
 import gzip
 import json
 import math
@@ -51,6 +50,7 @@ from capitoline.modalities.rwkv.size import Size
 from capitoline.modalities.rwkv.state import State
 from capitoline.modalities.rwkv.streaming import fork
 from capitoline.modalities.rwkv.tokenizer import WorldTokenizer
+from capitoline.pipelines.training.memory import keep_freed_memory
 
 DATA = Path(os.environ.get("CAPITOLINE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 VOCABULARY = 512
@@ -234,15 +234,6 @@ def training_rows(*_: object) -> Iterator[Row]:
     )  # fmt: skip
     found, other = take_turns([lambda: operate(compiled_time_mix), lambda: operate(chunked_time_mix)])
     yield Row("its operator alone (token-heads/s)", "chunked PyTorch", 4_096 / found, 4_096 / other, "")
-
-
-def keep_freed_memory() -> None:
-    """glibc gives freed memory back to the system or not as its heap happens to lie: up to a third of a step's time."""
-    trim_threshold, mmap_threshold = -1, -3
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):
-        libc.mallopt(trim_threshold, 1 << 30)
-        libc.mallopt(mmap_threshold, 1 << 30)
 
 
 def matrices(model: RWKV7) -> list[Tensor]:

@@ -35,6 +35,7 @@ from capitoline.pipelines.distillation.pupil import (
     used_vocabulary,
 )
 from capitoline.pipelines.distillation.teacher import teacher_vectors
+from capitoline.pipelines.training.memory import keep_freed_memory
 from capitoline.pipelines.training.optimiser import cosine, make_optimiser, set_rate
 from capitoline.pipelines.training.run_folder import RunFolder
 from capitoline.pipelines.training.writing import stored
@@ -66,6 +67,7 @@ def distil_features(config_path: Path, out: Path, data: Path) -> Path:
     Raises:
         ValueError: the configuration, the texts or the teacher cannot be had, or `out` holds another run.
     """
+    keep_freed_memory()
     settings = load_configuration(config_path, FeatureDistillation)
     folder = RunFolder(out, settings)
     passages = read_passages(settings.texts, data, settings.characters)

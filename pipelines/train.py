@@ -26,6 +26,7 @@ from capitoline.pipelines.training.folded import WHOLE, fold_folder, without_fol
 from capitoline.pipelines.training.inputs import INPUTS, Inputs
 from capitoline.pipelines.training.linear_fit import fit_linear
 from capitoline.pipelines.training.loop import Loop
+from capitoline.pipelines.training.memory import keep_freed_memory
 from capitoline.pipelines.training.peers import ALONE, Peers
 from capitoline.pipelines.training.prediction import calibrate
 from capitoline.pipelines.training.run_folder import RunFolder
@@ -49,6 +50,7 @@ def train(config_path: Path, out: Path, data: Path, folds: int = 0, peers: Peers
     Raises:
         ValueError: the configuration or the data cannot be read, or `out` holds another run.
     """
+    keep_freed_memory()
     settings = load_configuration(config_path, Training)
     settings = settings.model_copy(update={"model": model or settings.model})
     check_arithmetic(settings)

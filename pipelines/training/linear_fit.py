@@ -3,9 +3,9 @@
 Two thousand posters are few for a network. What a ridge regression reads from one, in closed form, errs
 otherwise than what the network reads, and both together err less. It learns in two steps (stacked
 generalisation, doi:10.1016/S0893-6080(05)80023-1): from the picture to all that any head says of it, the
-genres among them; from those answers to the rating. What a head asks of its own pictures is answered by a
-regression that left the picture out, lest the second step trusts memory; other heads answer as they would a
-new picture. Both steps are linear, so what is kept is one matrix.
+genres among them; from those answers to the rating. What a head is asked of a picture that taught it is answered
+by a regression that left the picture out, lest the second step trusts memory. Both steps are linear, so what is
+kept is one matrix.
 
 Legend:  N = pictures that teach a head, V = width of what is read, Q = questions: a level of an axis of a
          head is reached or not.
@@ -13,7 +13,7 @@ Legend:  N = pictures that teach a head, V = width of what is read, Q = question
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,8 +45,9 @@ def fit_linear(network: RatingNetwork, rows: Rows, inputs: Inputs, taught: Targe
         name: Questions.of(read[name], _reached(network.head(name), of_head), settings.penalty)
         for name, of_head in examples.items()
     }
+    pictures = {name: [inputs.read_by(one) for one in of_head] for name, of_head in examples.items()}
     for name in settings.heads:
-        answers = [one.left_out if head == name else one(read[name]) for head, one in questions.items()]
+        answers = [one.of_new(read[name], pictures[name], pictures[head]) for head, one in questions.items()]
         own = taught.head_of == list(taught.heads).index(name)
         weights = taught.weights[own, : taught.heads[name]]
         steps = _steps(np.hstack(answers), _reached(network.head(name), examples[name]), weights, settings.looseness)
@@ -79,6 +80,14 @@ class Questions:
 
     def __call__(self, read: Array) -> Array:
         return np.asarray(read @ self.weight + self.bias)
+
+    def of_new(self, read: Array, pictures: Sequence[Hashable], own: Sequence[Hashable]) -> Array:
+        """(M, Q) answers to M pictures, those among its `own` (N,) by the regression that left them out."""
+        rows = {picture: row for row, picture in enumerate(own)}
+        said = self(read)
+        known = [number for number, picture in enumerate(pictures) if picture in rows]
+        said[known] = self.left_out[[rows[pictures[number]] for number in known]]
+        return said
 
     @staticmethod
     def of(read: Array, reached: Array, penalty: float) -> Questions:

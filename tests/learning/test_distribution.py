@@ -45,7 +45,7 @@ def test_it_is_served_as_it_was_trained(skip: bool, tmp_path: Path) -> None:
     write_weights(tmp_path / "w.safetensors", network.state_dict(), metadata)
     with torch.no_grad():
         logits, _ = network.head("video")(network(*pack(_sequences(3))))
-    ratings = SequenceRater(tmp_path / "w.safetensors", "video", fixed=False)(_sequences(3), "video")
+    ratings = SequenceRater(tmp_path / "w.safetensors", "video", rounded=False)(_sequences(3), "video")
     np.testing.assert_allclose(ratings.probabilities, log_probabilities(logits)[:, 0].exp(), atol=1e-5)
 
 

@@ -46,6 +46,15 @@ def test_the_answers_to_its_own_pictures_never_saw_their_labels() -> None:
     np.testing.assert_allclose(Questions.of(read, reached, penalty=2.0).left_out[7], expected, atol=1e-9)
 
 
+def test_a_picture_that_taught_another_head_is_answered_as_a_new_one() -> None:
+    read, reached = _posters()
+    questions = Questions.of(read, reached, penalty=2.0)
+    mixed = np.concatenate((read[[4]], read[[9]] + 1.0))
+    found = questions.of_new(mixed, ["poster 4", "new"], [f"poster {number}" for number in range(len(read))])
+    np.testing.assert_array_equal(found[0], questions.left_out[4])
+    np.testing.assert_array_equal(found[1], questions(mixed)[1])
+
+
 def test_both_halves_speak_with_half_a_voice_and_alone_where_the_other_has_nothing_to_say() -> None:
     read, reached = _posters()
     reached = np.stack([reached[:, 0], np.where(reached[:, 0] == 1, reached[:, 1], 0), np.zeros(len(read))], axis=1)
