@@ -1,8 +1,9 @@
-"""In what arithmetic a training multiplies matrices, beside autocast to bfloat16, which is the loop's."""
+"""In what arithmetic a training multiplies matrices."""
 
 from __future__ import annotations
 
 import torch
+from torch import nn
 
 from capitoline.configs.training import Training
 from capitoline.modalities.rwkv.fixed import available, fixed_linear
@@ -20,6 +21,12 @@ def check_arithmetic(settings: Training) -> None:
             "arithmetic: int16 needs the compiled kernels on a processor with AVX2 and without AVX-512, and no GPU "
             "(`capitoline doctor` says what is here): write float32, or bfloat16 where the processor has it"
         )
+
+
+def autocast(network: nn.Module, arithmetic: str) -> torch.autocast:
+    """The context in which `network` reads: its products in bfloat16 if that is what is asked for."""
+    device = next(network.parameters()).device
+    return torch.autocast(device.type, torch.bfloat16, enabled=arithmetic == "bfloat16")
 
 
 def set_arithmetic(body: RWKV7, arithmetic: str) -> None:
