@@ -21,7 +21,7 @@ from torch import Tensor
 from capitoline.configs.training import HeadSettings, Training
 from capitoline.modalities.networks.losses import penalties
 from capitoline.modalities.networks.sequence import RatingNetwork, pack, pool
-from capitoline.pipelines.training.arithmetic import autocast
+from capitoline.pipelines.training.arithmetic import autocast, filled
 from capitoline.pipelines.training.averaging import with_another
 from capitoline.pipelines.training.corpus import Rows, Targets
 from capitoline.pipelines.training.dataset import Example
@@ -169,7 +169,7 @@ class Loop:
         """This process's part of the batch's loss."""
         own = self._own
         if not hasattr(self._network, REASONS):
-            return self._pooled_loss(self._read(self._network, sequences[own]), readers)
+            return self._pooled_loss(self._read(self._network, sequences[own])[: len(sequences[own])], readers)
         examples = [self._teller(rows) for rows in readers[own]]
         weights = [one.source.reason.weight if one.source.reason else 0.0 for one in examples]
         said = append(sequences[own], [self._inputs.reason(one) for one in examples], weights)
@@ -201,8 +201,10 @@ class Loop:
         return next((one for one in examples if one.source.reason), examples[0])
 
     def _read(self, network: Callable[..., Any], sequences: Sequence[npt.NDArray[Any]]) -> Tensor:
-        """What `network` makes of the sequences laid end to end."""
-        inputs, offsets = (one.to(self._device) for one in pack(sequences))
+        """What `network` makes of the sequences laid end to end; in bfloat16 more may follow, of what fills them up."""
+        # Transformers pad by themselves.
+        fill = self._settings.arithmetic == "bfloat16" and isinstance(self._network, RatingNetwork)
+        inputs, offsets = (one.to(self._device) for one in pack(filled(sequences) if fill else sequences))
         with autocast(self._network, self._settings.arithmetic):
             read: Tensor = network(inputs, offsets)
         return read

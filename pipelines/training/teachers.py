@@ -69,7 +69,7 @@ def _answers(path: Path, texts: Sequence[str], settings: Training, folder: Path)
 
     heads = _shared_heads(path, head_shapes_of(settings))
     identity = f"{sha256(path)} {settings.arithmetic} {heads}"
-    ask = cache(lambda: _open(path, heads))
+    ask = cache(lambda: _open(path, heads, settings.arithmetic == "bfloat16"))
     folder.mkdir(parents=True, exist_ok=True)
     parts = []
     for start in track(range(0, len(texts), PART), f"answers of {path.stem}"):
@@ -77,8 +77,7 @@ def _answers(path: Path, texts: Sequence[str], settings: Training, folder: Path)
         digest = hashlib.blake2b("\0".join((identity, *some)).encode("utf-8", "surrogatepass"), digest_size=12)
         part = folder / f"{digest.hexdigest()}.safetensors"
         if not part.exists():
-            with torch.autocast("cpu", torch.bfloat16, enabled=settings.arithmetic == "bfloat16"):
-                said = {head: one.half().contiguous() for head, one in ask()(some).items()}
+            said = {head: one.half().contiguous() for head, one in ask()(some).items()}
             write_atomically(part, partial(save_file, said))
         parts.append(load_file(part))
     return {head: torch.cat([part[head] for part in parts]).float() for head in heads}
@@ -100,7 +99,7 @@ def _shared_heads(path: Path, wanted: Mapping[str, HeadShape]) -> list[str]:
     return shared
 
 
-def _open(path: Path, heads: Sequence[str]) -> Callable[[Sequence[str]], dict[str, Tensor]]:
+def _open(path: Path, heads: Sequence[str], half: bool) -> Callable[[Sequence[str]], dict[str, Tensor]]:
     """What asks a model, ours or a baseline that reads by a network: texts → head → (N, A, K)."""
     if read_metadata(path).get("model", "rwkv") == "rwkv":
         rater = TextRater(path)
@@ -109,4 +108,6 @@ def _open(path: Path, heads: Sequence[str]) -> Callable[[Sequence[str]], dict[st
             for head, one in rater.by_heads([rater.read(text) for text in texts], heads).items()
         }
     network = NetworkExamples(path)
+    if half:
+        network.halve()
     return lambda texts: network.by_heads(texts, heads)

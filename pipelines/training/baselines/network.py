@@ -86,7 +86,7 @@ def fit(settings: Training, rows: Rows, folder: RunFolder) -> Path:
     shapes, sizes = head_shapes_of(settings), settings.network
     network = BaselineNetwork(body, shapes, sizes.features, sizes.dropout)
     _train(network, ReadInputs(reader, rows.all), rows, settings, folder)
-    metadata = common_metadata(settings, shapes)
+    metadata = common_metadata(settings, {name: network.head(name).shape for name in shapes})
     metadata |= {"body": described, "window": window, "features": sizes.features}
     path = folder.path / f"{settings.name}.safetensors"
     write_weights(path, network.state_dict() | reader.tensors(), metadata)
@@ -102,7 +102,7 @@ def _train(network: BaselineNetwork, inputs: ReadInputs, rows: Rows, settings: T
     trainee = cast(RatingNetwork, network.to("cuda" if torch.cuda.is_available() else "cpu"))
     Loop(trainee, rows, inputs, taught, slower, folder, Peers()).run()
     with autocast(trainee.cpu(), settings.arithmetic):
-        calibrate(trainee, inputs, rows.selection)
+        calibrate(trainee, inputs, rows.selection, [name for name, head in settings.heads.items() if head.decide_for])
 
 
 def _begin(settings: Training, rows: Rows, window: int) -> tuple[Body, dict[str, Any], Reader]:
@@ -153,6 +153,10 @@ class NetworkExamples:
         nothing = np.zeros((len(examples), 0), np.float32)
         return Ratings(probabilities, nothing, decide(probabilities, shape.down_cost))
 
+    def halve(self) -> None:
+        """Read in bfloat16 from now on: the weights are rounded once, which under autocast they are at each call."""
+        self._network.body.bfloat16()
+
     @torch.inference_mode()
     def by_heads(self, texts: Sequence[str], heads: Sequence[str]) -> dict[str, Tensor]:
         """Head → (B, A, K) probabilities of texts, which are read but once."""
@@ -165,5 +169,4 @@ class NetworkExamples:
 
     def _probabilities(self, pooled: Tensor, name: str) -> Tensor:
         head = self._network.head(name)
-        with torch.autocast(pooled.device.type, enabled=False):
-            return LINKS[head.shape.link](head(pooled.float())[0]).exp()
+        return LINKS[head.shape.link](head(pooled)[0]).exp()
