@@ -122,6 +122,8 @@ class TeacherSettings(Strict):
     """Path, in the folder of its run, whose `config.json` says that it has seen no row held out here."""
     files: tuple[str, ...] = ()
     """Of which sources it is asked about the rows; if empty, of all: a strong teacher is slow."""
+    heads: tuple[str, ...] = ()
+    """Whose answers count; if empty, all heads that it shares with its pupil. It is not strong in all of them."""
 
 
 class LessonSettings(Strict):

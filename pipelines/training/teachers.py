@@ -36,13 +36,17 @@ def ask_teachers(settings: Training, rows: Rows, folder: Path) -> Answers:
         ValueError: a teacher cannot be read, may have seen rows that are held out here, or its heads are others.
     """
     assert settings.lessons
-    teachers = [(find_weights(one.weights), one.files) for one in settings.lessons.teachers]
-    for path, _ in teachers:
+    teachers = [(find_weights(one.weights), one) for one in settings.lessons.teachers]
+    for path, one in teachers:
         _check_unseen(path, settings)
+        unknown = set(one.heads) - set(_shared_heads(path, head_shapes_of(settings)))
+        if unknown:
+            raise ValueError(f"the teacher {path} and its pupil share no head {', '.join(sorted(unknown))}")
     testimonies = []
-    for path, files in teachers:
-        texts = sorted({example_text(one) for one in rows.train if not files or one.source.file in files})
-        testimonies.append((texts, _answers(path, texts, settings, folder)))
+    for path, one in teachers:
+        texts = sorted({example_text(row) for row in rows.train if not one.files or row.source.file in one.files})
+        said = _answers(path, texts, settings, folder)
+        testimonies.append((texts, {head: said[head] for head in one.heads or said}))
     return Answers.mean_of(testimonies)
 
 

@@ -90,10 +90,10 @@ def test_several_teachers_count_by_their_mean_where_both_were_asked() -> None:
     assert answers.probabilities["more"].tolist() == [[[0.0, 0.0]], [[0.0, 1.0]]]
 
 
-def _taught(tiny: Path, folder: Path, extra: str = "", weights: Path | None = None) -> Path:
+def _taught(tiny: Path, folder: Path, extra: str = "", weights: Path | None = None, heads: str = "") -> Path:
     weights = weights or tiny / "run" / "tiny.safetensors"
     path = folder / "pupil.yaml"
-    lessons = f"lessons: {{teachers: [{{weights: {weights}}}]}}\n"
+    lessons = f"lessons: {{teachers: [{{weights: {weights}, heads: [{heads}]}}]}}\n"
     path.write_text((tiny / "tiny.yaml").read_text() + extra + lessons)
     return path
 
@@ -122,6 +122,14 @@ def test_answers_are_asked_for_once(tiny: Path, tmp_path: Path, monkeypatch: pyt
     assert first.places == again.places
     assert all(torch.equal(one, again.probabilities[head]) for head, one in first.probabilities.items())
     assert len(first.places) < len({row.id for row in rows.all}) + 3, "held-out rows are not asked about"
+
+
+def test_only_the_heads_that_a_teacher_is_strong_in_are_heard(tiny: Path, tmp_path: Path) -> None:
+    settings = load_configuration(_taught(tiny, tmp_path, heads="tags"), Training)
+    assert ask_teachers(settings, read_rows(settings, tiny), tmp_path).probabilities.keys() == {"tags"}
+    settings = load_configuration(_taught(tiny, tmp_path, heads="nudity"), Training)
+    with pytest.raises(ValueError, match="share no head nudity"):
+        ask_teachers(settings, read_rows(settings, tiny), tmp_path)
 
 
 @pytest.mark.parametrize("extra", ["selection: 0.2\n", ""])
