@@ -128,6 +128,32 @@ class LinearSettings(Strict):
     """Of the step from that to these heads: inverse strength of its penalty, scikit-learn's `C`."""
 
 
+class TeacherSettings(Strict):
+    """A trained text model that answers for every head it has."""
+
+    weights: str
+    """Path, in the folder of its run, whose `config.json` says that it has seen no row held out here."""
+    files: tuple[str, ...] = ()
+    """Of which sources it is asked about the rows; if empty, of all: a strong teacher is slow."""
+    heads: tuple[str, ...] = ()
+    """Whose answers count; if empty, all heads that it shares with its pupil. It is not strong in all of them."""
+
+
+class LessonSettings(Strict):
+    """Text: teachers' answers, learned beside the labels (knowledge distillation, arXiv:1503.02531).
+
+    A row that only one head has a label of teaches all heads so. Where several teachers answer, their mean counts.
+    """
+
+    teachers: tuple[TeacherSettings, ...] = Field(min_length=1)
+    weight: float = Field(default=1.0, gt=0)
+    """Of the answers of heads that have a label of the row, against the loss of that label."""
+    elsewhere: float = Field(default=0.2, ge=0)
+    """Of the answers of other heads, against those."""
+    temperature: float = Field(default=1.0, gt=0)
+    """Both distributions are flattened by it before they are compared."""
+
+
 class Training(Strict):
     """A whole training run: `capitoline train FILE --out DIR`."""
 
@@ -148,6 +174,8 @@ class Training(Strict):
     network: Network
     wide: WideSettings | None = None
     linear: LinearSettings | None = None
+    lessons: LessonSettings | None = None
+    """What teachers add to the labels. Baselines and trainings in folds learn labels only."""
     start: str = ""
     """Where body and vocabulary come from: nothing (scratch), the name of shipped weights or a path of ours,
     or an official RWKV-7 checkpoint (`.pth`, `.safetensors`)."""
@@ -155,6 +183,8 @@ class Training(Strict):
     """What of RWKV-7 is trained beside the heads: all, adapters of the projections, the state before the first
     token, nothing. What projects vectors into it is always trained."""
     lora: LowRankSettings = LowRankSettings()
+    frozen: int = Field(default=0, ge=0)
+    """Layers of a pretrained transformer, counted from its tokens, that stay as they are, its embeddings too."""
     seed: int = 0
     epochs: int = Field(default=6, gt=0)
     batch: int = Field(default=32, gt=0)
@@ -197,6 +227,8 @@ class Training(Strict):
             raise ValueError(f"no source teaches the head {', '.join(sorted(untaught))}")
         self._check_wide()
         self._check_linear()
+        if self.kind != "text" and self.lessons:
+            raise ValueError("only a network that reads text has teachers: leave out `lessons:`")
         if self.kind != "text" and any(source.reason for source in self.sources):
             raise ValueError("only a network that reads text can learn reasons")
         if self.tuning != "full" and not self.start:

@@ -18,12 +18,13 @@ from pathlib import Path
 
 import torch
 
-from capitoline.configs.training import Training, load_configuration
+from capitoline.configs.training import HeadSettings, Training, load_configuration
 from capitoline.modalities.networks.sequence import RatingNetwork
 from capitoline.pipelines.training.arithmetic import check_arithmetic, set_arithmetic
 from capitoline.pipelines.training.corpus import Rows, head_shapes_of, read_rows, targets
 from capitoline.pipelines.training.folded import WHOLE, fold_folder, without_fold, write_folds
 from capitoline.pipelines.training.inputs import INPUTS, Inputs
+from capitoline.pipelines.training.lessons import Lessons
 from capitoline.pipelines.training.linear_fit import fit_linear
 from capitoline.pipelines.training.loop import Loop
 from capitoline.pipelines.training.memory import keep_freed_memory
@@ -91,7 +92,8 @@ def _run(
         return path
     network = _build(settings, start, inputs)
     taught = targets(rows.train, head_shapes_of(settings), settings.balance)
-    epochs = Loop(network, rows, inputs, taught, settings, folder, peers).run()
+    lessons = _lessons(settings, rows, folder) if settings.lessons and not fold else None
+    epochs = Loop(network, rows, inputs, taught, settings, folder, peers, lessons).run()
     finish(network)
     if settings.linear:
         fit_linear(network.cpu(), rows, inputs, taught, settings.linear)
@@ -101,6 +103,15 @@ def _run(
     if peers.leads:
         write(path, network, rows, inputs, settings, calibration, len(epochs), fold, wide)
     return path
+
+
+def _lessons(settings: Training, rows: Rows, folder: RunFolder) -> Lessons:
+    """What the teachers say, asked before the first step. No fold has any: they have seen the rows it leaves out."""
+    from capitoline.pipelines.training.teachers import ask_teachers
+
+    assert settings.lessons
+    weights = {head: settings.heads.get(head, HeadSettings()).weight for head in head_shapes_of(settings)}
+    return Lessons(ask_teachers(settings, rows, folder.path / "answers"), settings.lessons, weights)
 
 
 def _build(settings: Training, start: Start, inputs: Inputs) -> RatingNetwork:

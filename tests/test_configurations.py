@@ -17,6 +17,7 @@ from capitoline.pipelines.commented import commented_yaml
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 MODELS: dict[str, type[Strict]] = {
     "train/text.yaml": Training,
+    "train/teacher.yaml": Training,
     "train/image.yaml": Training,
     "train/video.yaml": Training,
     "train/window.yaml": Training,

@@ -24,7 +24,9 @@ def write_card(
         f"Labels, mildest first: {' < '.join(settings.labels)}. A level too mild costs {settings.down_cost:g} "
         f"times a level too severe.{_linear_half(metadata)} Trained on {rows:,} rows with seed {settings.seed} by "
         f"`capitoline train {settings.name}.yaml`; epoch and temperature were chosen on rows held out of "
-        "training, the settings by people who had seen the validation figures of earlier runs." + _origin(metadata),
+        "training, the settings by people who had seen the validation figures of earlier runs."
+        + _origin(metadata)
+        + _teachers(settings),
         "## Training data and licences",
         "\n".join(_source_line(source.file, source.head, source.licence) for source in settings.sources),
         "## Figures on validation rows",
@@ -59,6 +61,17 @@ def _origin(metadata: Mapping[str, Any]) -> str:
         fold, folds = metadata["fold"]
         said += f" It never saw fold {fold} of {folds} of the training rows: the figures below are on those."
     return said
+
+
+def _teachers(settings: Training) -> str:
+    """Whose answers it learned beside the labels, and of which rows."""
+    if settings.lessons is None:
+        return ""
+    said = [
+        f"`{Path(one.weights).name}` about {', '.join(f'`{file}`' for file in one.files) or 'all rows'}"
+        for one in settings.lessons.teachers
+    ]
+    return f" Beside the labels it learned the answers of a teacher: {'; of another: '.join(said)}."
 
 
 def _source_line(file: str, head: str, licence: str) -> str:

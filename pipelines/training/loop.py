@@ -21,10 +21,12 @@ from torch import Tensor
 from capitoline.configs.training import HeadSettings, Training
 from capitoline.modalities.networks.losses import penalties
 from capitoline.modalities.networks.sequence import RatingNetwork, pack, pool
+from capitoline.pipelines.training.arithmetic import autocast, filled
 from capitoline.pipelines.training.averaging import with_another
 from capitoline.pipelines.training.corpus import Rows, Targets
 from capitoline.pipelines.training.dataset import Example
 from capitoline.pipelines.training.inputs import Inputs
+from capitoline.pipelines.training.lessons import Lesson, Lessons
 from capitoline.pipelines.training.optimiser import cosine, make_optimiser, set_rate
 from capitoline.pipelines.training.peers import Peers
 from capitoline.pipelines.training.prediction import selection_losses
@@ -82,7 +84,9 @@ class Loop:
         settings: Training,
         folder: RunFolder,
         peers: Peers,
+        lessons: Lessons | None = None,
     ) -> None:
+        self._lessons = lessons
         self._network, self._rows, self._inputs, self._targets = network, rows, inputs, targets
         self._settings, self._folder, self._peers = settings, folder, peers
         self._optimiser = make_optimiser(network, settings.rate, settings.decay, settings.trunk_rate)
@@ -163,16 +167,33 @@ class Loop:
 
     def _loss(self, readers: Sequence[Numbers], sequences: Sequence[npt.NDArray[Any]]) -> Tensor:
         """This process's part of the batch's loss."""
-        own, batch = slice(self._peers.rank, None, self._peers.size), Batch.of(readers)
+        own = self._own
         if not hasattr(self._network, REASONS):
-            return self._heads_loss(self._read(self._network, sequences[own]), batch)
+            return self._pooled_loss(self._read(self._network, sequences[own])[: len(sequences[own])], readers)
         examples = [self._teller(rows) for rows in readers[own]]
         weights = [one.source.reason.weight if one.source.reason else 0.0 for one in examples]
         said = append(sequences[own], [self._inputs.reason(one) for one in examples], weights)
         hidden = self._read(self._network.hidden, said.sequences)
         pooled = pool(hidden[said.texts.to(self._device)], said.text_offsets.to(self._device))
         reasons = reason_loss(getattr(self._network, REASONS), hidden, said) / len(readers)
-        return self._heads_loss(pooled, batch) + reasons
+        return self._pooled_loss(pooled, readers) + reasons
+
+    @property
+    def _own(self) -> slice:
+        """This process's sequences of a batch."""
+        return slice(self._peers.rank, None, self._peers.size)
+
+    def _pooled_loss(self, pooled: Tensor, readers: Sequence[Numbers]) -> Tensor:
+        """Of the labels, and of the teachers' answers where there are any."""
+        loss = self._heads_loss(pooled, Batch.of(readers))
+        if self._lessons is None:
+            return loss
+        batch = [self._lesson([self._rows.train[row] for row in rows]) for rows in readers]
+        return loss + self._lessons.loss(self._network, pooled, batch, self._own)
+
+    def _lesson(self, readers: Sequence[Example]) -> Lesson:
+        heads, weight = {one.source.head for one in readers}, max(one.source.weight for one in readers)
+        return Lesson(str(self._inputs.read_by(readers[0])), heads, weight)
 
     def _teller(self, rows: Numbers) -> Example:
         """Of the rows that read one sequence, the first that has a reason, or the first."""
@@ -180,9 +201,11 @@ class Loop:
         return next((one for one in examples if one.source.reason), examples[0])
 
     def _read(self, network: Callable[..., Any], sequences: Sequence[npt.NDArray[Any]]) -> Tensor:
-        """What `network` makes of the sequences laid end to end."""
-        inputs, offsets = (one.to(self._device) for one in pack(sequences))
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._settings.arithmetic == "bfloat16"):
+        """What `network` makes of the sequences laid end to end; in bfloat16 more may follow, of what fills them up."""
+        # Transformers pad by themselves.
+        fill = self._settings.arithmetic == "bfloat16" and isinstance(self._network, RatingNetwork)
+        inputs, offsets = (one.to(self._device) for one in pack(filled(sequences) if fill else sequences))
+        with autocast(self._network, self._settings.arithmetic):
             read: Tensor = network(inputs, offsets)
         return read
 
@@ -222,7 +245,8 @@ class Loop:
 
     def _held_out(self) -> tuple[float, dict[str, float]]:
         """The loss on the selection rows, over all heads and of each."""
-        losses = selection_losses(self._network, self._inputs, self._rows.selection)
+        with autocast(self._network, self._settings.arithmetic):
+            losses = selection_losses(self._network, self._inputs, self._rows.selection)
         # The mean of what the processes found, lest rounding makes one of them stop before the others.
         mean = float(np.average(list(losses.values()), weights=[self._weight(head) for head in losses]))
         return self._peers.total(mean, self._device) / self._peers.size, losses

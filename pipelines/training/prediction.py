@@ -49,7 +49,8 @@ def predict(
     for start in range(0, len(examples), BATCH):
         packed = pack([inputs.sequence(one, None) for one in examples[start : start + BATCH]])
         pooled = network(*(one.to(device) for one in packed))
-        parts.append(network.head(head)(pooled)[0].float().cpu())
+        with torch.autocast(device.type, enabled=False):
+            parts.append(network.head(head)(pooled)[0].float().cpu())
     logits = torch.cat(parts)
     return logits if wide is None else wide.added(logits, inputs, examples, head)
 

