@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from capitoline.modalities.rwkv.library import allowed_levels
 from capitoline.pipelines.commands.ablate import ablate
 from capitoline.pipelines.commands.distil import distil
 from capitoline.pipelines.commands.doctor import doctor
@@ -51,6 +52,10 @@ def options(
     ] = False,
 ) -> None:
     """Rates text, images, audio, video and their mixtures on an ordered scale, with the evidence."""
+    try:
+        allowed_levels()  # before anything is read or written
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 for command in COMMANDS:

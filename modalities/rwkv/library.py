@@ -37,10 +37,10 @@ def load_level(level: int) -> ctypes.CDLL | None:
 
 def kernels() -> ctypes.CDLL | None:
     """The fastest library that runs here and is not above `$CAPITOLINE_KERNEL_LEVEL`, or None."""
-    return next((library for level in _allowed() if (library := load_level(level)) is not None), None)
+    return next((library for level in allowed_levels() if (library := load_level(level)) is not None), None)
 
 
-def _allowed() -> list[int]:
+def allowed_levels() -> list[int]:
     """Processors of several kinds give results equal to the bit if none goes above the least of them.
 
     Raises:
@@ -59,7 +59,7 @@ def operator_available() -> bool:
 
 def operator_status() -> str:
     """One line for a person: what is used, or what to do about its absence."""
-    for level in _allowed():
+    for level in allowed_levels():
         library = load_level(level)
         if library is not None:
             return f"compiled kernels, {_described(level, library)}"
@@ -70,7 +70,7 @@ def operator_status() -> str:
 
 def _described(level: int, library: ctypes.CDLL) -> str:
     if level == 1:
-        return "any processor"
+        return "level 1 (any processor)"
     if level < 5:
-        return f"x86-64 level {level}"
-    return "x86-64 level 4 with bfloat16 " + ("in tiles (AMX)" if library.half_tiles(1) else "in vectors (AVX512-BF16)")
+        return f"level {level} (x86-64-v{level})"
+    return "level 5 (x86-64-v4, bfloat16 in " + ("tiles: AMX)" if library.half_tiles(1) else "vectors: AVX512-BF16)")

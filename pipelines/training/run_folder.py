@@ -12,6 +12,7 @@ import torch
 
 from capitoline.configs.settings import Strict
 from capitoline.modalities.atomic import write_atomically
+from capitoline.modalities.rwkv.library import operator_status
 from capitoline.pipelines.training.curves import curves
 
 CHECKPOINT = "checkpoint.pt"
@@ -58,5 +59,6 @@ def _environment() -> dict[str, Any]:
         "torch": torch.__version__,
         "machine": platform.machine(),
         "processors": os.cpu_count(),
+        "kernels": operator_status(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
     }

@@ -59,6 +59,15 @@ def test_a_level_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
         library.kernels()
 
 
+def test_every_command_refuses_such_a_level_before_it_writes(tmp_path: Path) -> None:
+    found = subprocess.run(
+        [sys.executable, "-m", "capitoline.pipelines.cli", "rate", str(tmp_path), "--out", str(tmp_path / "out")],
+        env=os.environ | {"CAPITOLINE_KERNEL_LEVEL": "7"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert found.returncode == 2 and "must be one of" in found.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_without_kernels_pytorch_does_it_and_the_status_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     model = random_model(Size(50, 64, 1))
     ids, offsets = random_batch(50, [20])
