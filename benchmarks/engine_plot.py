@@ -8,7 +8,7 @@ from html import escape
 
 from harness import RESULTS, Row
 
-LEFT, WIDTH, STEP = 430, 760, 26
+LEFT, WIDTH, STEP = 500, 830, 26
 """Pixels: where the bars begin, where the picture ends, and from one bar to the next."""
 MET, MISSED, PLAIN = "#2e7d52", "#b3542e", "#5b6b8c"
 
