@@ -8,6 +8,7 @@ from typing import Any
 
 from capitoline.configs.training import Training
 from capitoline.pipelines.evaluation.metrics import Figures
+from capitoline.pipelines.units import counted
 
 HEADINGS = ("validation rows of", "items", "QWK", "macro-F1", "accuracy", "recall by label", "down-class", "ECE")
 
@@ -20,7 +21,7 @@ def write_card(
     parts = [
         f"# {settings.name}.safetensors",
         settings.purpose,
-        f"RWKV-7, {shape['layers']} layers of {shape['width']} channels, heads: {', '.join(metadata['heads'])}. "
+        f"RWKV-7, {counted(shape['layers'], 'layer')} of {shape['width']} channels, heads: {', '.join(metadata['heads'])}. "
         f"Labels, mildest first: {' < '.join(settings.labels)}. A level too mild costs {settings.down_cost:g} "
         f"times a level too severe.{_linear_half(metadata)} Trained on {rows:,} rows with seed {settings.seed} by "
         f"`capitoline train {settings.name}.yaml`; epoch and temperature were chosen on rows held out of "
@@ -34,9 +35,9 @@ def write_card(
         "Accuracy of a label is its recall. Down-class: share rated milder than they are / by two levels or more.",
         "## Calibration, on the rows that epoch and temperature were chosen on",
         _calibration(metadata["calibration"]),
-        "## Limits",
-        "\n".join(f"- {limit}" for limit in settings.limits),
     ]
+    if settings.limits:
+        parts += ["## Limits", "\n".join(f"- {limit}" for limit in settings.limits)]
     path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 

@@ -26,6 +26,12 @@ def test_equal_weights_make_equal_files(tmp_path: Path) -> None:
     assert (tmp_path / "1.safetensors").read_bytes() == (tmp_path / "2.safetensors").read_bytes()
 
 
+def test_weights_can_be_read_by_whoever_can_read_what_lies_beside_them(tmp_path: Path) -> None:
+    write_weights(tmp_path / "w.safetensors", {"a": torch.ones(1)}, METADATA)
+    (tmp_path / "w.md").write_text("card", encoding="utf-8")
+    assert (tmp_path / "w.safetensors").stat().st_mode == (tmp_path / "w.md").stat().st_mode
+
+
 def test_weights_of_another_kind_are_refused(tmp_path: Path) -> None:
     write_weights(tmp_path / "w.safetensors", {"a": torch.ones(1)}, METADATA)
     with pytest.raises(ValueError, match="kind 'text' where 'image' is needed"):
