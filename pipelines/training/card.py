@@ -21,7 +21,8 @@ def write_card(
     parts = [
         f"# {settings.name}.safetensors",
         settings.purpose,
-        f"RWKV-7, {counted(shape['layers'], 'layer')} of {shape['width']} channels, heads: {', '.join(metadata['heads'])}. "
+        f"RWKV-7, {counted(shape['layers'], 'layer')} of {shape['width']} channels, "
+        f"heads: {', '.join(metadata['heads'])}. "
         f"Labels, mildest first: {' < '.join(settings.labels)}. A level too mild costs {settings.down_cost:g} "
         f"times a level too severe.{_linear_half(metadata)} Trained on {rows:,} rows with seed {settings.seed} by "
         f"`capitoline train {settings.name}.yaml`; epoch and temperature were chosen on rows held out of "
