@@ -14,16 +14,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from capitoline.modalities.rwkv import whole_layers
 from capitoline.modalities.rwkv.compiled import call
-from capitoline.modalities.rwkv.library import kernels
-from capitoline.modalities.rwkv.whole_layers import STEP
+from capitoline.modalities.rwkv.whole_layers import STEP, Kind
 
 FIXED = torch.int16
 
 
 def available() -> bool:
     """Whether there are kernels for this processor: for AVX2 without AVX-512, which knows better."""
-    return hasattr(kernels(), "fixed_weight_gradient")
+    return whole_layers.available(Kind.FIXED)
 
 
 def fixed_linear(x: Tensor, weight: Tensor) -> Tensor:

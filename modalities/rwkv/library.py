@@ -37,7 +37,13 @@ def load_level(level: int) -> ctypes.CDLL | None:
 
 def kernels() -> ctypes.CDLL | None:
     """The fastest library that runs here and is not above `$CAPITOLINE_KERNEL_LEVEL`, or None."""
-    return next((library for level in allowed_levels() if (library := load_level(level)) is not None), None)
+    return _fastest(LEVELS, os.environ.get("CAPITOLINE_KERNEL_LEVEL", ""))
+
+
+@cache
+def _fastest(levels: tuple[int, ...], most: str) -> ctypes.CDLL | None:
+    """Every call of a kernel asks, so the answer is kept."""
+    return next((library for level in _up_to(levels, most) if (library := load_level(level)) is not None), None)
 
 
 def allowed_levels() -> list[int]:
@@ -46,10 +52,13 @@ def allowed_levels() -> list[int]:
     Raises:
         ValueError: the variable is not a level.
     """
-    most = os.environ.get("CAPITOLINE_KERNEL_LEVEL", "")
-    if most and most not in map(str, LEVELS):
-        raise ValueError(f"CAPITOLINE_KERNEL_LEVEL is {most!r}; it must be one of {', '.join(map(str, LEVELS))}")
-    return [level for level in LEVELS if not most or level <= int(most)]
+    return _up_to(LEVELS, os.environ.get("CAPITOLINE_KERNEL_LEVEL", ""))
+
+
+def _up_to(levels: tuple[int, ...], most: str) -> list[int]:
+    if most and most not in map(str, levels):
+        raise ValueError(f"CAPITOLINE_KERNEL_LEVEL is {most!r}; it must be one of {', '.join(map(str, levels))}")
+    return [level for level in levels if not most or level <= int(most)]
 
 
 def operator_available() -> bool:
