@@ -2,24 +2,28 @@
 
     python benchmarks/documents.py [--weights NAME_OR_PATH]
 
-Each side gets strings and gives probabilities: its tokenizer's time counts. Ours reads a text to its end, in windows;
-MiniLM is cut after 256 tokens, as its authors set it, sorted by length and in batches of 32. It calculates in bfloat16
-where the processor has instructions for that, else in float32. Writes `benchmarks/results/documents.json`.
+The documents are validation texts of each single-head task of `configs/eval/text.yaml` that must reach something, and
+the longest texts there are. Each side gets strings and gives probabilities: its tokenizer's time counts. Ours reads a
+text to its end, in windows; MiniLM is cut after 256 tokens, as its authors set it, sorted by length and in batches of
+32. It calculates in bfloat16 where the processor has instructions for that, else in float32.
+Writes `benchmarks/results/documents.json`.
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
-import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 
 import torch
 from harness import Row, machine, take_turns, write_rows
 
+from capitoline.configs.evaluation import Evaluation, Mark, Task
+from capitoline.configs.training import Source, load_configuration
 from capitoline.modalities.networks.ordinal import HeadShape
 from capitoline.modalities.networks.sequence import pack
 from capitoline.modalities.networks.trunk import TextRater
@@ -27,10 +31,15 @@ from capitoline.modalities.weights import find_weights
 from capitoline.pipelines.training.baselines.network import BATCH, BaselineNetwork
 from capitoline.pipelines.training.baselines.readers import PieceReader
 from capitoline.pipelines.training.baselines.transformer import TransformerBody, pretrained
+from capitoline.pipelines.training.dataset import Division, read_examples
+from capitoline.pipelines.training.texts import example_text
 
 DATA = Path(os.environ.get("CAPITOLINE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
-CORPORA = {"streaming descriptions": ("streaming_titles", 320), "iOS descriptions": ("ios_apps", 64)}
-"""File and number of its validation texts; medians need turns more than they need texts."""
+TASKS = Path(__file__).resolve().parents[1] / "configs" / "eval" / "text.yaml"
+ALSO = "ios: genre + description"
+CHARACTERS = 50_000
+"""Of the texts of a task, about: medians need turns more than they need texts."""
+LABELS = ("PG", "PG13", "R", "X", "XXX")
 LONGEST = 256
 """Word pieces that all-MiniLM-L6-v2 reads of a text (`max_seq_length`)."""
 MUST_BE = ">= 2.5"
@@ -50,19 +59,25 @@ def all_rows(weights: str) -> Iterator[Row]:
     half = "bf16" in machine()
     theirs = minilm(half)
     size = f"{weights}.safetensors" if "/" not in weights else Path(weights).name
-    for name, (file, count) in CORPORA.items():
-        texts = read_texts(file, count)
-        mine, other = take_turns([partial(rater, texts), partial(theirs, texts)])
-        note = f"{size}; {sum(map(len, texts)) / len(texts):.0f} characters a text"
+    for task in tasks():
+        texts = read_texts(task.source, rater.shapes)
+        mine, other = take_turns([partial(rater, texts, task.source.head), partial(theirs, texts)])
+        note = f"{size}; {len(texts)} of {sum(map(len, texts)) / len(texts):.0f} characters"
         peer = f"MiniLM {'bfloat16' if half else 'float32'}"
-        yield Row(f"{name} (documents/s)", peer, len(texts) / mine, len(texts) / other, MUST_BE, note)
+        yield Row(f"{task.name} (documents/s)", peer, len(texts) / mine, len(texts) / other, MUST_BE, note)
+
+
+def tasks() -> list[Task]:
+    """Those of the evaluation that must reach something with one head, and `ALSO`."""
+    listed = load_configuration(TASKS, Evaluation).tasks
+    return [one for one in listed if (one.target != Mark() and not one.beside) or one.name == ALSO]
 
 
 def minilm(half: bool) -> Rate:
     """A text's probabilities by the pretrained encoder under one untrained head: the time is that of a trained one."""
     model, tokenizer = pretrained("minilm")
     reader = PieceReader(tokenizer, LONGEST)
-    shape = {"text": HeadShape(("PG", "PG13", "R", "X", "XXX"))}
+    shape = {"text": HeadShape(LABELS)}
     network = BaselineNetwork(TransformerBody(model, 0), shape, features=64).eval()
     head = network.head("text")
 
@@ -76,11 +91,12 @@ def minilm(half: bool) -> Rate:
     return rate
 
 
-def read_texts(file: str, count: int) -> list[str]:
-    """The first validation texts of a file."""
-    with gzip.open(DATA / f"{file}.jsonl.gz", "rt", encoding="utf-8") as lines:
-        rows = (json.loads(line) for line in lines)
-        return [row["text"] for row in rows if row["split"] == "val" and row["text"]][:count]
+def read_texts(source: Source, shapes: Mapping[str, HeadShape]) -> list[str]:
+    """The first validation texts of a task, as its head reads them."""
+    examples = read_examples([source], DATA, LABELS, heads=shapes)
+    texts = [example_text(one) for one in examples if one.division is Division.VALIDATION]
+    ends = list(accumulate(map(len, texts)))
+    return texts[: bisect(ends, CHARACTERS) + 1]
 
 
 if __name__ == "__main__":

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 HEAD = "image"
 
+LEAST = 16
+"""Pixels of the shorter side below which a person should look: the encoder sees such a picture as one colour."""
+
 
 class Image:
     """Rates every frame of an animation, and lets the most severe speak for the picture.
@@ -51,9 +54,17 @@ class Image:
         owners = [owner for owner, item in enumerate(items) for _ in item.pictures]
         of_frames = self._rater(list(self._encoder([frame.pixels for frame in frames])), HEAD)
         of_items = of_frames.worst_of(owners, len(items))
-        spans = iter(_spans(frames, of_frames))
-        shown = [[next(spans) for _ in item.pictures] for item in items]
-        return [rated(self, of_items, row, spans=one if len(one) > 1 else ()) for row, one in enumerate(shown)]
+        of_all = iter(_spans(frames, of_frames))
+        shown = [[next(of_all) for _ in item.pictures] for item in items]
+        return [
+            rated(self, of_items, row, _reservation(item.pictures), spans if len(spans) > 1 else ())
+            for row, (item, spans) in enumerate(zip(items, shown, strict=True))
+        ]
+
+
+def _reservation(frames: Sequence[Frame]) -> str:
+    height, width, _ = min((frame.pixels.shape for frame in frames), key=lambda shape: min(shape[:2]))
+    return f"{width} × {height} pixels are too few to show much" if min(height, width) < LEAST else ""
 
 
 def _spans(frames: Sequence[Frame], ratings: Ratings) -> list[Span]:

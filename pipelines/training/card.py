@@ -25,8 +25,7 @@ def write_card(
         f"heads: {', '.join(metadata['heads'])}. "
         f"Labels, mildest first: {' < '.join(settings.labels)}. A level too mild costs {settings.down_cost:g} "
         f"times a level too severe.{_linear_half(metadata)} Trained on {rows:,} rows with seed {settings.seed} by "
-        f"`capitoline train {settings.name}.yaml`; epoch and temperature were chosen on rows held out of "
-        "training, the settings by people who had seen the validation figures of earlier runs."
+        f"`capitoline train {settings.name}.yaml`; epoch and temperature were chosen on rows held out of training."
         + _origin(metadata)
         + _teachers(settings),
         "## Training data and licences",

@@ -16,6 +16,8 @@ from capitoline.modalities.rwkv.library import operator_status
 from capitoline.pipelines.training.curves import curves
 
 CHECKPOINT = "checkpoint.pt"
+LONGEST = 40
+"""Characters of a setting that a message quotes."""
 
 
 class RunFolder:
@@ -29,10 +31,10 @@ class RunFolder:
         self.path = path
         path.mkdir(parents=True, exist_ok=True)
         config = path / "config.json"
-        text = json.dumps(settings.model_dump(mode="json") | ({"fold": fold} if fold else {}), indent=2)
-        if config.exists() and config.read_text(encoding="utf-8") != text:
-            raise ValueError(f"{path} holds a run of another configuration; give --out another folder")
-        config.write_text(text, encoding="utf-8")
+        asked = settings.model_dump(mode="json") | ({"fold": list(fold)} if fold else {})
+        if config.exists() and (other := _different(asked, json.loads(config.read_text(encoding="utf-8")))):
+            raise ValueError(f"{path} holds a run of another configuration ({other}); give --out another folder")
+        config.write_text(json.dumps(asked, indent=2), encoding="utf-8")
         (path / "environment.json").write_text(json.dumps(_environment(), indent=2), encoding="utf-8")
 
     def save(self, state: dict[str, Any]) -> None:
@@ -51,6 +53,17 @@ class RunFolder:
         lines = "".join(json.dumps(epoch) + "\n" for epoch in epochs)
         (self.path / "metrics.jsonl").write_text(lines, encoding="utf-8")
         (self.path / "curves.svg").write_text(curves(epochs), encoding="utf-8")
+
+
+def _different(asked: dict[str, Any], found: dict[str, Any]) -> str:
+    """The settings that are not the same in both, with their values where these are short."""
+    names = [name for name in asked | found if asked.get(name) != found.get(name)]
+    return ", ".join(f"{name}: {_short(found.get(name))}, not {_short(asked.get(name))}" for name in names)
+
+
+def _short(value: Any) -> str:
+    said = json.dumps(value, ensure_ascii=False)
+    return said if len(said) <= LONGEST else f"{said[:LONGEST]}…"
 
 
 def _environment() -> dict[str, Any]:

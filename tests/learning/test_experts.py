@@ -170,6 +170,14 @@ def test_the_most_severe_frame_speaks_for_an_animation_and_every_frame_is_shown(
     assert all(not one.spans for one in alone)
 
 
+def test_a_picture_of_a_few_pixels_is_rated_with_a_reservation() -> None:
+    speck, plain = Frame(np.zeros((1, 1, 3), np.uint8), 0.0), _frame(40)
+    reasons = [
+        one.reason for one in load_image("image")([_decoded("a", pictures=(speck,)), _decoded("b", pictures=(plain,))])
+    ]
+    assert reasons == ["1 × 1 pixels are too few to show much", ""]
+
+
 def test_a_film_says_what_was_not_looked_for_and_where_the_highest_scores_are() -> None:
     evidence: Evidence = load_video("video")([_video("a", 3)])[0]
     assert evidence.reason == RESERVATION

@@ -70,7 +70,7 @@ def test_a_configuration_that_cannot_be_meant_is_refused(tiny: Path, tmp_path: P
 def test_another_configuration_does_not_continue_a_run(tiny: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny / "run", tmp_path / "run")
     (tmp_path / "other.yaml").write_text((tiny / "tiny.yaml").read_text() + "seed: 1\n")
-    with pytest.raises(ValueError, match="holds a run of another configuration"):
+    with pytest.raises(ValueError, match=r"holds a run of another configuration \(seed: 0, not 1\)"):
         train(tmp_path / "other.yaml", tmp_path / "run", tiny)
 
 
