@@ -18,6 +18,7 @@ CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 MODELS: dict[str, type[Strict]] = {
     "train/text.yaml": Training,
     "train/teacher.yaml": Training,
+    "train/minilm.yaml": Training,
     "train/image.yaml": Training,
     "train/video.yaml": Training,
     "train/window.yaml": Training,

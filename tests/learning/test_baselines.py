@@ -14,7 +14,7 @@ from capitoline.pipelines.evaluation.raters import open_rater
 from capitoline.pipelines.train import train
 from capitoline.pipelines.training.baselines import BASELINES, fit_baseline
 from capitoline.pipelines.training.baselines.lstm import LstmBody
-from capitoline.pipelines.training.baselines.transformer import SHAPES, TransformerBody, fresh
+from capitoline.pipelines.training.baselines.transformer import DROPOUTS, SHAPES, TransformerBody, fresh
 from capitoline.pipelines.training.corpus import Rows, read_rows
 from capitoline.pipelines.training.run_folder import RunFolder
 
@@ -88,6 +88,15 @@ def test_a_sequence_is_read_the_same_alone_and_among_others(family: str) -> None
         alone = torch.cat([body(*pack([one])) for one in sequences])
     assert together.shape == (46, 64)
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("family", [*SHAPES])
+def test_attention_is_spelt_out_in_training_and_says_the_same(family: str) -> None:
+    body = TransformerBody(fresh({**SHAPES[family](51, 64, 2, WINDOW).to_dict(), **dict.fromkeys(DROPOUTS, 0.0)}), 1)
+    sequences = pack([np.arange(WINDOW), np.arange(3)])
+    trained, implementation = body.train()(*sequences), body.model.config._attn_implementation
+    torch.testing.assert_close(trained, body.eval()(*sequences), atol=1e-5, rtol=1e-4)
+    assert (implementation, body.model.config._attn_implementation) == ("eager", "sdpa")
 
 
 @pytest.mark.parametrize("family", [*SHAPES])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +41,13 @@ class TransformerBody(nn.Module):
         self.model, self.shift = model, shift
         self.width: int = model.config.hidden_size
         self._padding: int = model.config.pad_token_id or 0
+        self._attention: str = model.config._attn_implementation
+
+    def train(self, mode: bool = True) -> Self:
+        """Attention is spelt out in training: in bfloat16 on a CPU, the backward pass of PyTorch's own takes half."""
+        plainly = mode and next(self.parameters()).device.type == "cpu"
+        self.model.set_attn_implementation("eager" if plainly else self._attention)
+        return super().train(mode)
 
     def forward(self, ids: Tensor, offsets: Tensor) -> Tensor:
         """(T,) and (B+1,) → (T, C)."""
