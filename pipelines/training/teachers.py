@@ -36,7 +36,7 @@ def ask_teachers(settings: Training, rows: Rows, folder: Path) -> Answers:
         ValueError: a teacher cannot be read, may have seen rows that are held out here, or its heads are others.
     """
     assert settings.lessons
-    teachers = [(find_weights(one.weights), one) for one in settings.lessons.teachers]
+    teachers = [(_found(one.weights), one) for one in settings.lessons.teachers]
     for path, one in teachers:
         _check_unseen(path, settings)
         unknown = set(one.heads) - set(_shared_heads(path, head_shapes_of(settings)))
@@ -48,6 +48,13 @@ def ask_teachers(settings: Training, rows: Rows, folder: Path) -> Answers:
         said = _answers(path, texts, settings, folder)
         testimonies.append((texts, {head: said[head] for head in one.heads or said}))
     return Answers.mean_of(testimonies)
+
+
+def _found(weights: str) -> Path:
+    try:
+        return find_weights(weights)
+    except ValueError as error:
+        raise ValueError(f"a teacher is missing, {error}; train it first, or leave out `lessons:`") from error
 
 
 def _check_unseen(teacher: Path, settings: Training) -> None:

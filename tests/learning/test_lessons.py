@@ -149,3 +149,11 @@ def test_a_teacher_of_unknown_training_is_refused(tiny: Path, tmp_path: Path) ->
     path = _taught(tiny, tmp_path, weights=tmp_path / "lonely.safetensors")
     with pytest.raises(ValueError, match=r"no config\.json beside"):
         train(path, tmp_path / "pupil", tiny)
+
+
+def test_a_teacher_that_is_not_there_is_to_be_trained_first(tiny: Path, tmp_path: Path) -> None:
+    path = _taught(tiny, tmp_path, weights=tmp_path / "nowhere.safetensors")
+    with pytest.raises(
+        ValueError, match=r"a teacher is missing, no weights .*; train it first, or leave out `lessons:`"
+    ):
+        train(path, tmp_path / "pupil", tiny)
