@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from capitoline.modalities.rwkv.library import operator_status
 from capitoline.pipelines.training.curves import curves
 
 CHECKPOINT = "checkpoint.pt"
+WRITTEN_AT_ONCE = {"config.json", "environment.json"}
 LONGEST = 40
 """Characters of a setting that a message quotes."""
 
@@ -32,7 +34,8 @@ class RunFolder:
         path.mkdir(parents=True, exist_ok=True)
         config = path / "config.json"
         asked = settings.model_dump(mode="json") | ({"fold": list(fold)} if fold else {})
-        if config.exists() and (other := _different(asked, json.loads(config.read_text(encoding="utf-8")))):
+        found = json.loads(config.read_text(encoding="utf-8")) if config.exists() else asked
+        if (other := ", ".join(_differences(found, asked))) and _has_begun(path):
             raise ValueError(f"{path} holds a run of another configuration ({other}); give --out another folder")
         config.write_text(json.dumps(asked, indent=2), encoding="utf-8")
         (path / "environment.json").write_text(json.dumps(_environment(), indent=2), encoding="utf-8")
@@ -55,10 +58,20 @@ class RunFolder:
         (self.path / "curves.svg").write_text(curves(epochs), encoding="utf-8")
 
 
-def _different(asked: dict[str, Any], found: dict[str, Any]) -> str:
-    """The settings that are not the same in both, with their values where these are short."""
-    names = [name for name in asked | found if asked.get(name) != found.get(name)]
-    return ", ".join(f"{name}: {_short(found.get(name))}, not {_short(asked.get(name))}" for name in names)
+def _has_begun(path: Path) -> bool:
+    """Whether a run has left more than what was asked for: one that failed before its first step claims no folder."""
+    return any(one.name not in WRITTEN_AT_ONCE for one in path.iterdir())
+
+
+def _differences(found: Any, asked: Any, name: str = "") -> Iterator[str]:
+    """The settings that are not the same in both, by their path, with their values."""
+    if found == asked:
+        return
+    if isinstance(found, dict) and isinstance(asked, dict):
+        for key in found | asked:
+            yield from _differences(found.get(key), asked.get(key), f"{name}.{key}" if name else key)
+    else:
+        yield f"{name}: {_short(found)}, not {_short(asked)}"
 
 
 def _short(value: Any) -> str:

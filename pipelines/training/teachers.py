@@ -45,6 +45,10 @@ def ask_teachers(settings: Training, rows: Rows, folder: Path) -> Answers:
     testimonies = []
     for path, one in teachers:
         texts = sorted({example_text(row) for row in rows.train if not one.files or row.source.file in one.files})
+        if not texts:
+            raise ValueError(
+                f"the teacher {path} is asked about {', '.join(one.files)}, of which no source reads a row"
+            )
         said = _answers(path, texts, settings, folder)
         testimonies.append((texts, {head: said[head] for head in one.heads or said}))
     return Answers.mean_of(testimonies)

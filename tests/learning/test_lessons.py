@@ -132,6 +132,13 @@ def test_only_the_heads_that_a_teacher_is_strong_in_are_heard(tiny: Path, tmp_pa
         ask_teachers(settings, read_rows(settings, tiny), tmp_path)
 
 
+def test_a_teacher_is_asked_about_files_that_are_read_here(tiny: Path, tmp_path: Path) -> None:
+    path = _taught(tiny, tmp_path)
+    path.write_text(path.read_text().replace("heads: [", "files: [other.jsonl], heads: ["))
+    with pytest.raises(ValueError, match=r"asked about other\.jsonl, of which no source reads a row"):
+        train(path, tmp_path / "pupil", tiny)
+
+
 @pytest.mark.parametrize("extra", ["selection: 0.2\n", ""])
 def test_a_teacher_that_may_have_seen_held_out_rows_is_refused(extra: str, tiny: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny / "run", tmp_path / "run")

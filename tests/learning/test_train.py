@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from capitoline.configs.training import Training, load_configuration
 from capitoline.modalities.networks.trunk import load_text_rater
 from capitoline.modalities.weights import read_metadata, read_weights
 from capitoline.pipelines.train import train
 from capitoline.pipelines.training.loop import Loop, Numbers
+from capitoline.pipelines.training.run_folder import RunFolder
 
 
 def test_the_same_seed_gives_the_same_file(tiny: Path, tmp_path: Path) -> None:
@@ -72,6 +74,21 @@ def test_another_configuration_does_not_continue_a_run(tiny: Path, tmp_path: Pat
     (tmp_path / "other.yaml").write_text((tiny / "tiny.yaml").read_text() + "seed: 1\n")
     with pytest.raises(ValueError, match=r"holds a run of another configuration \(seed: 0, not 1\)"):
         train(tmp_path / "other.yaml", tmp_path / "run", tiny)
+
+
+def test_what_differs_is_named_down_to_the_nested_setting(tiny: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny / "run", tmp_path / "run")
+    settings = load_configuration(tiny / "tiny.yaml", Training)
+    wider = settings.model_copy(update={"network": settings.network.model_copy(update={"dropout": 0.9})})
+    with pytest.raises(ValueError, match=r"\(network\.dropout: [\d.]+, not 0\.9\)"):
+        RunFolder(tmp_path / "run", wider)
+
+
+def test_a_run_that_failed_before_its_first_step_claims_no_folder(tiny: Path, tmp_path: Path) -> None:
+    settings = load_configuration(tiny / "tiny.yaml", Training)
+    RunFolder(tmp_path, settings)
+    RunFolder(tmp_path, settings.model_copy(update={"seed": 5}))
+    assert json.loads((tmp_path / "config.json").read_text())["seed"] == 5
 
 
 def test_a_small_net_learns_what_the_words_say(tiny: Path) -> None:
