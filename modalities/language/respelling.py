@@ -24,10 +24,13 @@ SIGNS = {
 
 # fmt: off
 EXPLICIT = frozenset({
-    "anal", "anus", "ass", "bdsm", "bitch", "blowjob", "blowjobs", "boob", "boobs", "cock", "cocks", "cum", "cunt",
-    "cunts", "dick", "dicks", "dildo", "erection", "fuck", "fucked", "fucking", "genitals", "gore", "hentai", "horny",
-    "kill", "milf", "naked", "nipple", "nipples", "nude", "orgies", "orgy", "penis", "porn", "porno", "pussy", "rape",
-    "raped", "sex", "sexy", "shit", "slut", "sluts", "slutty", "tits", "vagina", "vulva", "whore", "whores", "xxx",
+    "anal", "anus", "ass", "bdsm", "beheaded", "bitch", "blowjob", "blowjobs", "boob", "boobs", "bukkake",
+    "clitoris", "cock", "cocks", "cum", "cunnilingus", "cunt", "cunts", "decapitated", "deepthroat", "dick",
+    "dicks", "dildo", "disembowel", "disemboweled", "dismembered", "ejaculate", "ejaculation", "erection", "fuck",
+    "fucked", "fucking", "genitalia", "genitals", "gore", "hentai", "horny", "kill", "milf", "motherfucker",
+    "naked", "nipple", "nipples", "nude", "nudes", "orgasms", "orgies", "orgy", "penis", "porn", "porno", "pussy",
+    "rape", "raped", "scrotum", "sex", "sexy", "shit", "slut", "sluts", "slutty", "striptease", "tits", "upskirt",
+    "vagina", "vulva", "whore", "whores", "xxx",
 })
 # fmt: on
 """Words that are disguised more than others: the vocabulary has some in pieces only, and `S.E.X.` is no acronym."""
@@ -113,10 +116,16 @@ def _read_figures(text: str) -> str:
 
 
 def _read(word: str) -> str:
+    """The word that `word` stands for, its last signs taken for letters, or else as they are (`p0rn!`)."""
+    bare = word.rstrip("".join(_BETWEEN_WORDS))
+    return _meant(word) or (_meant(bare) or bare) + word[len(bare) :]
+
+
+def _meant(word: str) -> str:
     if not _mostly_letters(word):
-        return word
+        return ""
     fits = is_word if _BETWEEN_WORDS.isdisjoint(word) else is_whole_word
-    return next((reading for reading in _readings(word.lower()) if fits(reading)), word)
+    return next((reading for reading in _readings(word.lower()) if fits(reading)), "")
 
 
 def _mostly_letters(word: str) -> bool:
