@@ -41,7 +41,7 @@ class TransformerBody(nn.Module):
         self.model, self.shift = model, shift
         self.width: int = model.config.hidden_size
         self._padding: int = model.config.pad_token_id or 0
-        self._attention: str = model.config._attn_implementation
+        self._attention: str = model.config._attn_implementation or "eager"
 
     def train(self, mode: bool = True) -> Self:
         """Attention is spelt out in training: in bfloat16 on a CPU, the backward pass of PyTorch's own takes half."""
