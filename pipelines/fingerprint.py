@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -77,7 +77,7 @@ def differences(old: Fingerprint, new: Fingerprint) -> list[str]:
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """What differs, a line each: `settings.decider.rule: "majority" → "upper_median"`."""
-    return list(_differences("", old, new))
+    return [f"{path}: {json.dumps(one)} → {json.dumps(other)}" for path, one, other in differing(old, new)]
 
 
 def advice_on_weights(old: Fingerprint, new: Fingerprint) -> list[str]:
@@ -105,13 +105,13 @@ def combined_digest(*parts: str) -> str:
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
 
 
-def _differences(path: str, old: object, new: object) -> list[str]:
+def differing(old: object, new: object, path: str = "") -> Iterator[tuple[str, object, object]]:
+    """Path, old and new value of each setting that is not the same in both."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
-        names = sorted({*old, *new})
-        return [line for name in names for line in _differences(f"{path}.{name}", old.get(name), new.get(name))]
-    if isinstance(old, list | tuple) and isinstance(new, list | tuple) and len(old) == len(new):
-        pairs = enumerate(zip(old, new, strict=True))
-        return [line for place, (one, other) in pairs for line in _differences(f"{path}[{place}]", one, other)]
-    if old == new:
-        return []
-    return [f"{path.removeprefix('.')}: {json.dumps(old)} → {json.dumps(new)}"]
+        for name in sorted({*old, *new}):
+            yield from differing(old.get(name), new.get(name), f"{path}.{name}")
+    elif isinstance(old, list | tuple) and isinstance(new, list | tuple) and len(old) == len(new):
+        for place, (one, other) in enumerate(zip(old, new, strict=True)):
+            yield from differing(one, other, f"{path}[{place}]")
+    elif old != new:
+        yield path.removeprefix("."), old, new

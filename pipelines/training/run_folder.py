@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import torch
 from capitoline.configs.settings import Strict
 from capitoline.modalities.atomic import write_atomically
 from capitoline.modalities.rwkv.library import operator_status
+from capitoline.pipelines.fingerprint import differing
 from capitoline.pipelines.training.curves import curves
 
 CHECKPOINT = "checkpoint.pt"
@@ -33,10 +33,12 @@ class RunFolder:
         self.path = path
         path.mkdir(parents=True, exist_ok=True)
         config = path / "config.json"
-        asked = settings.model_dump(mode="json") | ({"fold": list(fold)} if fold else {})
+        asked = settings.model_dump(mode="json") | ({"fold": fold} if fold else {})
         found = json.loads(config.read_text(encoding="utf-8")) if config.exists() else asked
-        if (other := ", ".join(_differences(found, asked))) and _has_begun(path):
-            raise ValueError(f"{path} holds a run of another configuration ({other}); give --out another folder")
+        others = [f"{name}: {_short(one)}, not {_short(other)}" for name, one, other in differing(found, asked)]
+        if others and _has_begun(path):
+            said = ", ".join(others)
+            raise ValueError(f"{path} holds a run of another configuration ({said}); give --out another folder")
         config.write_text(json.dumps(asked, indent=2), encoding="utf-8")
         (path / "environment.json").write_text(json.dumps(_environment(), indent=2), encoding="utf-8")
 
@@ -61,17 +63,6 @@ class RunFolder:
 def _has_begun(path: Path) -> bool:
     """Whether a run has left more than what was asked for: one that failed before its first step claims no folder."""
     return any(one.name not in WRITTEN_AT_ONCE for one in path.iterdir())
-
-
-def _differences(found: Any, asked: Any, name: str = "") -> Iterator[str]:
-    """The settings that are not the same in both, by their path, with their values."""
-    if found == asked:
-        return
-    if isinstance(found, dict) and isinstance(asked, dict):
-        for key in found | asked:
-            yield from _differences(found.get(key), asked.get(key), f"{name}.{key}" if name else key)
-    else:
-        yield f"{name}: {_short(found)}, not {_short(asked)}"
 
 
 def _short(value: Any) -> str:
