@@ -18,10 +18,10 @@ from pathlib import Path
 
 import torch
 
-from capitoline.configs.training import HeadSettings, Training, load_configuration
+from capitoline.configs.training import Training, load_configuration
 from capitoline.modalities.networks.sequence import RatingNetwork
 from capitoline.pipelines.training.arithmetic import check_arithmetic, set_arithmetic
-from capitoline.pipelines.training.corpus import Rows, head_shapes_of, read_rows, targets
+from capitoline.pipelines.training.corpus import Rows, head_shapes_of, head_weights_of, read_rows, targets
 from capitoline.pipelines.training.folded import WHOLE, fold_folder, without_fold, write_folds
 from capitoline.pipelines.training.inputs import INPUTS, Inputs
 from capitoline.pipelines.training.lessons import Lessons
@@ -110,8 +110,8 @@ def _lessons(settings: Training, rows: Rows, folder: RunFolder) -> Lessons:
     from capitoline.pipelines.training.teachers import ask_teachers
 
     assert settings.lessons
-    weights = {head: settings.heads.get(head, HeadSettings()).weight for head in head_shapes_of(settings)}
-    return Lessons(ask_teachers(settings, rows, folder.path / "answers"), settings.lessons, weights)
+    answers = ask_teachers(settings, rows, folder.path / "answers")
+    return Lessons(answers, settings.lessons, head_weights_of(settings))
 
 
 def _build(settings: Training, start: Start, inputs: Inputs) -> RatingNetwork:

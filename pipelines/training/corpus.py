@@ -56,6 +56,12 @@ def head_shapes_of(settings: Training) -> dict[str, HeadShape]:
     }
 
 
+def head_weights_of(settings: Training) -> dict[str, float]:
+    """What the loss of every head that a source teaches counts."""
+    names = {source.head for source in settings.sources}
+    return {name: settings.heads.get(name, HeadSettings()).weight for name in names}
+
+
 @dataclass(frozen=True, slots=True)
 class Targets:
     """What N examples teach which head. Legend: A = most axes of any head."""

@@ -18,12 +18,12 @@ import torch
 from rich.progress import Progress
 from torch import Tensor
 
-from capitoline.configs.training import HeadSettings, Training
+from capitoline.configs.training import Training
 from capitoline.modalities.networks.losses import penalties
 from capitoline.modalities.networks.sequence import RatingNetwork, pack, pool
 from capitoline.pipelines.training.arithmetic import autocast, filled
 from capitoline.pipelines.training.averaging import with_another
-from capitoline.pipelines.training.corpus import Rows, Targets
+from capitoline.pipelines.training.corpus import Rows, Targets, head_weights_of
 from capitoline.pipelines.training.dataset import Example
 from capitoline.pipelines.training.inputs import Inputs
 from capitoline.pipelines.training.lessons import Lesson, Lessons
@@ -87,6 +87,7 @@ class Loop:
         lessons: Lessons | None = None,
     ) -> None:
         self._lessons = lessons
+        self._weights = head_weights_of(settings)
         self._network, self._rows, self._inputs, self._targets = network, rows, inputs, targets
         self._settings, self._folder, self._peers = settings, folder, peers
         self._optimiser = make_optimiser(network, settings.rate, settings.decay, settings.trunk_rate)
@@ -223,11 +224,8 @@ class Loop:
             )
             each = penalties(head.shape.loss, logits, severities, head.shape.down_cost) * weights
             whole = max(float(self._targets.weights[batch.rows[places]].sum()), 1e-12)
-            loss = loss + each.sum() / whole * self._weight(name) * len(places) / len(batch.rows)
+            loss = loss + each.sum() / whole * self._weights[name] * len(places) / len(batch.rows)
         return loss
-
-    def _weight(self, head: str) -> float:
-        return self._settings.heads.get(head, HeadSettings()).weight
 
     def _judge(self, done: Progressed) -> None:
         """Close the epoch: its line, and its network if it is the best so far."""
@@ -248,7 +246,7 @@ class Loop:
         with autocast(self._network, self._settings.arithmetic):
             losses = selection_losses(self._network, self._inputs, self._rows.selection)
         # The mean of what the processes found, lest rounding makes one of them stop before the others.
-        mean = float(np.average(list(losses.values()), weights=[self._weight(head) for head in losses]))
+        mean = float(np.average(list(losses.values()), weights=[self._weights[head] for head in losses]))
         return self._peers.total(mean, self._device) / self._peers.size, losses
 
     def _save(self, done: Progressed) -> None:
