@@ -14,13 +14,14 @@ from __future__ import annotations
 import argparse
 import os
 from bisect import bisect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
 
 import torch
-from harness import Row, machine, take_turns, write_rows
+from engine_peers import half_products
+from harness import Row, take_turns, write_rows
 
 from capitoline.configs.evaluation import Evaluation, Mark, Task
 from capitoline.configs.training import Source, load_configuration
@@ -39,7 +40,6 @@ TASKS = Path(__file__).resolve().parents[1] / "configs" / "eval" / "text.yaml"
 ALSO = "ios: genre + description"
 CHARACTERS = 50_000
 """Of the texts of a task, about: medians need turns more than they need texts."""
-LABELS = ("PG", "PG13", "R", "X", "XXX")
 LONGEST = 256
 """Word pieces that all-MiniLM-L6-v2 reads of a text (`max_seq_length`)."""
 MUST_BE = ">= 2.5"
@@ -56,11 +56,11 @@ def main() -> None:
 
 def all_rows(weights: str) -> Iterator[Row]:
     rater = TextRater(find_weights(weights))
-    half = "bf16" in machine()
-    theirs = minilm(half)
+    half = half_products()
+    theirs = minilm(half, rater.labels)
     size = f"{weights}.safetensors" if "/" not in weights else Path(weights).name
     for task in tasks():
-        texts = read_texts(task.source, rater.shapes)
+        texts = read_texts(task.source, rater)
         mine, other = take_turns([partial(rater, texts, task.source.head), partial(theirs, texts)])
         note = f"{size}; {len(texts)} of {sum(map(len, texts)) / len(texts):.0f} characters"
         peer = f"MiniLM {'bfloat16' if half else 'float32'}"
@@ -73,11 +73,11 @@ def tasks() -> list[Task]:
     return [one for one in listed if (one.target != Mark() and not one.beside) or one.name == ALSO]
 
 
-def minilm(half: bool) -> Rate:
+def minilm(half: bool, labels: tuple[str, ...]) -> Rate:
     """A text's probabilities by the pretrained encoder under one untrained head: the time is that of a trained one."""
     model, tokenizer = pretrained("minilm")
     reader = PieceReader(tokenizer, LONGEST)
-    shape = {"text": HeadShape(LABELS)}
+    shape = {"text": HeadShape(labels)}
     network = BaselineNetwork(TransformerBody(model, 0), shape, features=64).eval()
     head = network.head("text")
 
@@ -91,9 +91,9 @@ def minilm(half: bool) -> Rate:
     return rate
 
 
-def read_texts(source: Source, shapes: Mapping[str, HeadShape]) -> list[str]:
+def read_texts(source: Source, rater: TextRater) -> list[str]:
     """The first validation texts of a task, as its head reads them."""
-    examples = read_examples([source], DATA, LABELS, heads=shapes)
+    examples = read_examples([source], DATA, rater.labels, heads=rater.shapes)
     texts = [example_text(one) for one in examples if one.division is Division.VALIDATION]
     ends = list(accumulate(map(len, texts)))
     return texts[: bisect(ends, CHARACTERS) + 1]

@@ -118,7 +118,8 @@ def _read_figures(text: str) -> str:
 def _read(word: str) -> str:
     """The word that `word` stands for, its last signs taken for letters, or else as they are (`p0rn!`)."""
     bare = word.rstrip("".join(_BETWEEN_WORDS))
-    return _meant(word) or (_meant(bare) or bare) + word[len(bare) :]
+    ways = ((meant, spelt) for spelt in dict.fromkeys((word, bare)) if (meant := _meant(spelt)))
+    return next((meant + word[len(spelt) :] for meant, spelt in ways), word)
 
 
 def _meant(word: str) -> str:
