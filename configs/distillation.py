@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from capitoline.configs.settings import Strict
@@ -48,5 +50,7 @@ class FeatureDistillation(Strict):
     decay: float = Field(default=0.01, ge=0)
     forget: float = Field(default=0.05, ge=0, lt=1)
     """Share of tokens dropped at random."""
+    arithmetic: Literal["float32", "bfloat16"] = "float32"
+    """In what teacher and pupil multiply; bfloat16 where the processor has it."""
     workers: int = Field(default=1, gt=0)
     """Processes that ask the teacher, one thread each."""

@@ -35,6 +35,7 @@ from capitoline.pipelines.distillation.pupil import (
     used_vocabulary,
 )
 from capitoline.pipelines.distillation.teacher import teacher_vectors
+from capitoline.pipelines.training.arithmetic import autocast, filled
 from capitoline.pipelines.training.memory import keep_freed_memory
 from capitoline.pipelines.training.optimiser import cosine, make_optimiser, set_rate
 from capitoline.pipelines.training.run_folder import RunFolder
@@ -73,7 +74,7 @@ def distil_features(config_path: Path, out: Path, data: Path) -> Path:
     passages = read_passages(settings.texts, data, settings.characters)
     whole = Vocabulary.whole()
     vocabulary = used_vocabulary([whole.encode(one) for one in passages], settings.rarest)
-    teacher = teacher_vectors(settings.teacher, passages, out / "teacher", settings.workers)
+    teacher = _vectors(settings, passages, out / "teacher", "passages")
     lesson = Lesson([vocabulary.encode(one) for one in passages], teacher)
     pupil = _start(settings, vocabulary, teacher.shape[1], out)
     _fit(pupil, lesson, settings, folder)
@@ -86,9 +87,14 @@ def _start(settings: FeatureDistillation, vocabulary: Vocabulary, teacher_width:
     shape = Shape(sizes.width, sizes.layers, sizes.features, labels=0, vocabulary=len(vocabulary))
     pupil = Pupil(shape, teacher_width)
     texts = token_texts(vocabulary)
-    vectors = teacher_vectors(settings.teacher, texts, out / "tokens", settings.workers, "tokens")
+    vectors = _vectors(settings, texts, out / "tokens", "tokens")
     start_embedding(pupil.network, vectors.astype(np.float32))
     return pupil
+
+
+def _vectors(settings: FeatureDistillation, texts: Sequence[str], folder: Path, what: str) -> npt.NDArray[np.float16]:
+    """The teacher's, of `texts`."""
+    return teacher_vectors(settings.teacher, texts, folder, settings.workers, what, settings.arithmetic)
 
 
 def _fit(pupil: Pupil, lesson: Lesson, settings: FeatureDistillation, folder: RunFolder) -> None:
@@ -106,7 +112,7 @@ def _fit(pupil: Pupil, lesson: Lesson, settings: FeatureDistillation, folder: Ru
             order = np.random.default_rng((settings.seed, epoch)).permutation(rows)
             draw = np.random.default_rng((settings.seed, epoch, place))
             set_rate(optimiser, settings.rate * cosine(step, steps, settings.warmup))
-            losses.append(_step(pupil, optimiser, lesson, order[place::batches], settings.forget, draw))
+            losses.append(_step(pupil, optimiser, lesson, order[place::batches], settings, draw))
             progress.update(task, advance=1)
             if (step + 1) % STEPS_A_CHECKPOINT == 0 or step + 1 == steps:
                 agreement = 1.0 - float(np.mean(losses))
@@ -132,11 +138,14 @@ def _step(
     optimiser: AdamW,
     lesson: Lesson,
     rows: npt.NDArray[np.int64],
-    forget: float,
+    settings: FeatureDistillation,
     draw: np.random.Generator,
 ) -> float:
-    sequences = [_begun(lesson.tokens[row], forget, draw) for row in rows.tolist()]
-    loss = cosine_loss(pupil(*pack(sequences)), lesson.vectors(rows))
+    sequences = [_begun(lesson.tokens[row], settings.forget, draw) for row in rows.tolist()]
+    half = settings.arithmetic == "bfloat16"
+    with autocast(pupil, settings.arithmetic):
+        guess = pupil(*pack(filled(sequences) if half else sequences))[: len(rows)]
+    loss = cosine_loss(guess.float(), lesson.vectors(rows))
     optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(pupil.parameters(), 1.0)

@@ -71,6 +71,17 @@ def test_the_teacher_s_vectors_are_its_own(tmp_path: Path) -> None:
     np.testing.assert_allclose(vectors, expected, atol=1e-3)
 
 
+def test_a_teacher_asked_in_bfloat16_says_nearly_the_same_in_unit_vectors(tmp_path: Path) -> None:
+    pytest.importorskip("sentence_transformers")
+    passages = ["A gun fight in a saloon.", "Two kittens sleep.", "An explicit scene."]
+    exact = teacher_vectors(MINILM, passages, tmp_path / "exact").astype(np.float32)
+    rounded = teacher_vectors(MINILM, passages, tmp_path / "rounded", arithmetic="bfloat16").astype(np.float32)
+    np.testing.assert_allclose(np.linalg.norm(rounded, axis=1), 1.0, atol=1e-3)
+    assert (exact * rounded).sum(1).min() > 0.999
+    with pytest.raises(ValueError, match="another teacher"):
+        teacher_vectors(MINILM, passages, tmp_path / "exact", arithmetic="bfloat16")
+
+
 def test_another_teacher_s_vectors_are_refused(tmp_path: Path) -> None:
     pytest.importorskip("sentence_transformers")
     teacher_vectors(MINILM, ["One."], tmp_path)
@@ -97,6 +108,14 @@ def test_the_pupil_understands_passages_it_never_saw(run: Path) -> None:
     assert read_metadata(run / "small.safetensors")["agreement"] > 0.3
     assert untaught["of"] == untaught["step"]
     assert "No label was read" in (run / "small.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_a_pupil_in_bfloat16_understands_as_much(configuration: Path, run: Path, data: Path, tmp_path: Path) -> None:
+    path = tmp_path / "small.yaml"
+    path.write_text(configuration.read_text() + "arithmetic: bfloat16\n")
+    rounded = read_metadata(distil_features(path, tmp_path / "run", data))["agreement"]
+    assert abs(rounded - read_metadata(run / "small.safetensors")["agreement"]) < 0.05
 
 
 @pytest.mark.slow
