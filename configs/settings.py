@@ -7,11 +7,13 @@ into numbers.
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 
 class Strict(BaseModel):
@@ -288,8 +290,18 @@ def read_yaml(path: Path, model: type[Read], name: str) -> Read:
     try:
         return model.model_validate(raw or {})
     except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+        lines = [f"  {'.'.join(map(str, one['loc']))}: {one['msg']}{_meant(one, model)}" for one in error.errors()]
         from capitoline.configs.kinds import written_for
 
         hint = written_for(raw, model)
         raise ValueError(f"{path} is not a valid {name}:\n" + "\n".join(lines) + hint) from error
+
+
+def _meant(error: ErrorDetails, model: type[BaseModel]) -> str:
+    """The key that an unknown one is most like, of `model` or of what stands in it; nothing if it is like none."""
+    if error["type"] != "extra_forbidden":
+        return ""
+    schema = model.model_json_schema()
+    keys = {key for one in (schema, *schema.get("$defs", {}).values()) for key in one.get("properties", {})}
+    near = get_close_matches(str(error["loc"][-1]), sorted(keys), n=1)
+    return f"; did you mean `{near[0]}`?" if near else ""

@@ -122,7 +122,15 @@ def test_every_evaluation_configuration_loads(path: Path) -> None:
     assert load_configuration(path, Evaluation).weights == path.stem
 
 
-def test_a_misspelt_key_is_refused_by_name(tmp_path: Path) -> None:
-    (tmp_path / "bad.yaml").write_text("kind: text\nepoch: 3\n")
-    with pytest.raises(ValueError, match="epoch: Extra inputs"):
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("epoch: 3", r"epoch: Extra inputs are not permitted; did you mean `epochs`\?"),
+        ("network: {width: 64, layer: 2}", r"network\.layer: .*; did you mean `layers`\?"),
+        ("qqq: 3", "qqq: Extra inputs are not permitted$"),
+    ],
+)
+def test_a_misspelt_key_is_refused_by_name(line: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text(f"{line}\nkind: text\n")
+    with pytest.raises(ValueError, match=said):
         load_configuration(tmp_path / "bad.yaml", Training)
