@@ -139,6 +139,23 @@ class TeacherSettings(Strict):
     """Whose answers count; if empty, all heads that it shares with its pupil. It is not strong in all of them."""
 
 
+class BlendSettings(Strict):
+    """Texts made of halves of two of one file, with the tags of either: without a label, for teachers to answer."""
+
+    file: str
+    """Of a source."""
+    heads: tuple[str, ...] = Field(min_length=1)
+    """Whose texts are blended, each with others of the same head."""
+    count: int = Field(default=1, gt=0)
+    """Blends for each training row."""
+
+    @model_validator(mode="after")
+    def _has_text(self) -> BlendSettings:
+        if "tags" in self.heads:
+            raise ValueError("blends: the head 'tags' reads no text that has halves")
+        return self
+
+
 class LessonSettings(Strict):
     """Text: teachers' answers, learned beside the labels (knowledge distillation, arXiv:1503.02531).
 
@@ -150,6 +167,8 @@ class LessonSettings(Strict):
     """Of the answers of heads that have a label of the row, against the loss of that label."""
     elsewhere: float = Field(default=0.2, ge=0)
     """Of the answers of other heads, against those."""
+    blends: tuple[BlendSettings, ...] = ()
+    """Texts without labels that are answered and learned, too."""
     temperature: float = Field(default=1.0, gt=0)
     """Both distributions are flattened by it before they are compared."""
 

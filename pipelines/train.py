@@ -21,6 +21,7 @@ import torch
 from capitoline.configs.training import Training, load_configuration
 from capitoline.modalities.networks.sequence import RatingNetwork
 from capitoline.pipelines.training.arithmetic import check_arithmetic, set_arithmetic
+from capitoline.pipelines.training.blends import with_blends
 from capitoline.pipelines.training.corpus import Rows, head_shapes_of, head_weights_of, read_rows, targets
 from capitoline.pipelines.training.folded import WHOLE, fold_folder, without_fold, write_folds
 from capitoline.pipelines.training.inputs import INPUTS, Inputs
@@ -57,14 +58,15 @@ def train(config_path: Path, out: Path, data: Path, folds: int = 0, peers: Peers
     check_arithmetic(settings)
     whole = RunFolder(out / WHOLE if folds else out, settings)
     rows = read_rows(settings, data)
-    run = _runner(settings, rows, data, peers)
+    blended = with_blends(rows, settings)
+    run = _runner(settings, blended, data, peers)
     if not folds:
-        return run(rows, whole, None)
+        return run(blended, whole, None)
     weights = []
     for fold in range(folds):
         folder = RunFolder(fold_folder(out, fold), settings, (fold, folds))
         weights.append(run(without_fold(rows, fold, folds), folder, (fold, folds)))
-    path = run(rows, whole, None)
+    path = run(blended, whole, None)
     if peers.leads:
         write_folds(out, weights, settings)
     return path
@@ -91,7 +93,7 @@ def _run(
     if path.exists():
         return path
     network = _build(settings, start, inputs)
-    taught = targets(rows.train, head_shapes_of(settings), settings.balance)
+    taught = targets(rows.taught, head_shapes_of(settings), settings.balance)
     lessons = _lessons(settings, rows, folder) if settings.lessons and not fold else None
     epochs = Loop(network, rows, inputs, taught, settings, folder, peers, lessons).run()
     finish(network)

@@ -72,7 +72,9 @@ def _teachers(settings: Training) -> str:
         f"`{Path(one.weights).name}` about {', '.join(f'`{file}`' for file in one.files) or 'all rows'}"
         for one in settings.lessons.teachers
     ]
-    return f" Beside the labels it learned the answers of a teacher: {'; of another: '.join(said)}."
+    blended = ", ".join(f"`{one}`" for one in dict.fromkeys(one.file for one in settings.lessons.blends))
+    blends = f" They also answered texts made of halves of two of {blended}." if blended else ""
+    return f" Beside the labels it learned the answers of a teacher: {'; of another: '.join(said)}.{blends}"
 
 
 def _source_line(file: str, head: str, licence: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +25,17 @@ class Rows:
     """To choose the epoch and the temperatures on."""
     validation: list[Example]
     """To report on."""
+    blends: list[Example] = field(default_factory=list)
+    """Without labels, for teachers to answer."""
+
+    @property
+    def taught(self) -> list[Example]:
+        """What the steps learn from."""
+        return [*self.train, *self.blends]
 
     @property
     def all(self) -> list[Example]:
-        return [*self.train, *self.selection, *self.validation]
+        return [*self.taught, *self.selection, *self.validation]
 
 
 def read_rows(settings: Training, data: Path) -> Rows:

@@ -92,7 +92,8 @@ class Loop:
         self._settings, self._folder, self._peers = settings, folder, peers
         self._optimiser = make_optimiser(network, settings.rate, settings.decay, settings.trunk_rate)
         self._device = next(network.parameters()).device
-        self._readers = _readers(rows.train, inputs)
+        self._taught = rows.taught
+        self._readers = _readers(self._taught, inputs)
         self._batches = -(-len(self._readers) // settings.batch)
         self._saved_at = time.monotonic()
 
@@ -157,7 +158,7 @@ class Loop:
         set_rate(self._optimiser, settings.rate * share)
         readers = [self._readers[one] for one in chosen]
         # Every process draws the whole batch, so that each sequence is drawn the same however many there are.
-        sequences = [self._inputs.sequence(self._rows.train[rows[0]], draw) for rows in readers]
+        sequences = [self._inputs.sequence(self._taught[rows[0]], draw) for rows in readers]
         loss = self._loss(readers, sequences)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -189,7 +190,7 @@ class Loop:
         loss = self._heads_loss(pooled, Batch.of(readers))
         if self._lessons is None:
             return loss
-        batch = [self._lesson([self._rows.train[row] for row in rows]) for rows in readers]
+        batch = [self._lesson([self._taught[row] for row in rows]) for rows in readers]
         return loss + self._lessons.loss(self._network, pooled, batch, self._own)
 
     def _lesson(self, readers: Sequence[Example]) -> Lesson:
@@ -198,7 +199,7 @@ class Loop:
 
     def _teller(self, rows: Numbers) -> Example:
         """Of the rows that read one sequence, the first that has a reason, or the first."""
-        examples: list[Example] = [self._rows.train[row] for row in rows]
+        examples: list[Example] = [self._taught[row] for row in rows]
         return next((one for one in examples if one.source.reason), examples[0])
 
     def _read(self, network: Callable[..., Any], sequences: Sequence[npt.NDArray[Any]]) -> Tensor:

@@ -15,13 +15,14 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-from capitoline.configs.training import Training
+from capitoline.configs.training import TeacherSettings, Training
 from capitoline.modalities.atomic import write_atomically
 from capitoline.modalities.networks.ordinal import HeadShape, head_shapes
 from capitoline.modalities.networks.trunk import TextRater
 from capitoline.modalities.weights import find_weights, read_metadata, sha256
 from capitoline.pipelines.training.baselines.network import NetworkExamples
 from capitoline.pipelines.training.corpus import Rows, head_shapes_of
+from capitoline.pipelines.training.dataset import Example
 from capitoline.pipelines.training.lessons import Answers
 from capitoline.pipelines.training.texts import example_text
 
@@ -30,7 +31,7 @@ PART = 4_096
 
 
 def ask_teachers(settings: Training, rows: Rows, folder: Path) -> Answers:
-    """The mean answers of the teachers in `settings.lessons` about the training texts.
+    """The mean answers of the teachers in `settings.lessons` about the training texts and their blends.
 
     Raises:
         ValueError: a teacher cannot be read, may have seen rows that are held out here, or its heads are others.
@@ -44,14 +45,21 @@ def ask_teachers(settings: Training, rows: Rows, folder: Path) -> Answers:
             raise ValueError(f"the teacher {path} and its pupil share no head {', '.join(sorted(unknown))}")
     testimonies = []
     for path, one in teachers:
-        texts = sorted({example_text(row) for row in rows.train if not one.files or row.source.file in one.files})
+        texts, blended = (_texts(some, one) for some in (rows.train, rows.blends))
         if not texts:
             raise ValueError(
                 f"the teacher {path} is asked about {', '.join(one.files)}, of which no source reads a row"
             )
-        said = _answers(path, texts, settings, folder)
-        testimonies.append((texts, {head: said[head] for head in one.heads or said}))
+        # In two lists, lest other blends cost the answers about labelled texts anew.
+        for some in filter(None, (sorted(texts), sorted(blended - texts))):
+            said = _answers(path, some, settings, folder)
+            testimonies.append((some, {head: said[head] for head in one.heads or said}))
     return Answers.mean_of(testimonies)
+
+
+def _texts(examples: Sequence[Example], teacher: TeacherSettings) -> set[str]:
+    """What the teacher is asked about."""
+    return {example_text(one) for one in examples if not teacher.files or one.source.file in teacher.files}
 
 
 def _found(weights: str) -> Path:

@@ -72,8 +72,13 @@ def example_text(example: Example) -> str:
     source = example.source
     if source.head == "tags":
         return _tags(example.row, source.columns)
-    text = " ".join(str(example.row[name]) for name in source.columns if example.row.get(name))
+    text = own_text(example)
     return f"{text} {_tags(example.row, source.tags)}" if source.tags else text
+
+
+def own_text(example: Example) -> str:
+    """The columns of text alone."""
+    return " ".join(str(example.row[name]) for name in example.source.columns if example.row.get(name))
 
 
 def _reason(example: Example) -> str:

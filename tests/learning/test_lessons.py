@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from capitoline.configs.training import LessonSettings, TeacherSettings, Training, load_configuration
+from capitoline.configs.training import LessonSettings, Training, load_configuration
 from capitoline.modalities.networks.losses import LINKS
 from capitoline.modalities.networks.ordinal import HeadShape
 from capitoline.modalities.networks.sequence import RatingNetwork, Shape
@@ -26,7 +26,7 @@ BATCH = [Lesson("a", {"text"}, 1.0), Lesson("b", {"harm"}, 2.0), Lesson("unknown
 
 
 def _settings(**changes: float) -> LessonSettings:
-    return LessonSettings(teachers=(TeacherSettings(weights="x"),), **changes)
+    return LessonSettings.model_validate({"teachers": [{"weights": "x"}], **changes})
 
 
 def _answers() -> Answers:
