@@ -74,12 +74,12 @@ def _check_unseen(teacher: Path, settings: Training) -> None:
     path = teacher.parent / "config.json"
     if not path.exists():
         raise ValueError(f"no config.json beside {teacher}: name a teacher's weights where its run has written them")
-    written = json.loads(path.read_text(encoding="utf-8"))
-    seen = Training.model_validate({name: one for name, one in written.items() if name != "fold"})
+    # Not as a `Training`: a teacher of an earlier version may have had other settings.
+    seen = json.loads(path.read_text(encoding="utf-8"))
     groups = {(source.file, source.group) for source in settings.sources}
     files = {file for file, _ in groups}
-    others = {(one.file, one.group) for one in seen.sources if one.file in files} - groups
-    if seen.selection < settings.selection or others:
+    others = {(one["file"], one["group"]) for one in seen["sources"] if one["file"] in files} - groups
+    if seen["selection"] < settings.selection or others:
         raise ValueError(
             f"{teacher} may have learned from rows that are held out here: "
             "train it with no smaller `selection:` and the same `group:` of each source"

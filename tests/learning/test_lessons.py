@@ -151,6 +151,14 @@ def test_a_teacher_that_may_have_seen_held_out_rows_is_refused(extra: str, tiny:
         train(path, tmp_path / "pupil", tiny)
 
 
+def test_a_teacher_of_an_earlier_version_is_heard_whatever_its_other_settings_were(tiny: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny / "run", tmp_path / "run")
+    config = tmp_path / "run" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"forgotten": 1}))
+    settings = load_configuration(_taught(tiny, tmp_path, weights=tmp_path / "run" / "tiny.safetensors"), Training)
+    assert ask_teachers(settings, read_rows(settings, tiny), tmp_path).places
+
+
 def test_a_teacher_of_unknown_training_is_refused(tiny: Path, tmp_path: Path) -> None:
     shutil.copy(tiny / "run" / "tiny.safetensors", tmp_path / "lonely.safetensors")
     path = _taught(tiny, tmp_path, weights=tmp_path / "lonely.safetensors")
