@@ -233,8 +233,8 @@ class Training(Strict):
     """Epochs without a better selection loss after which training ends; 0: all epochs run."""
     checkpoint_minutes: float = Field(default=5.0, ge=0)
     """Wall time between checkpoints within an epoch, 0 for one after each step; each epoch ends with one."""
-    storage: Literal["bf16", "int8"] = "bf16"
-    """How the weight file keeps the body's matrices: the table of tokens and the projections."""
+    embedding: Literal["bf16", "int8"] = "bf16"
+    """How the weight file keeps the table of tokens."""
     arithmetic: Literal["float32", "bfloat16", "int16"] = "float32"
     """Of the matrix products in training. bfloat16 is faster on processors that have it, ten times slower on others;
     int16, which is fixed point, is faster on processors with AVX2 and without AVX-512, and refused elsewhere."""

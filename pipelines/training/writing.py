@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +19,7 @@ from capitoline.pipelines.training.corpus import Rows
 from capitoline.pipelines.training.inputs import Inputs
 from capitoline.pipelines.training.prediction import Calibration
 from capitoline.pipelines.training.report import report
+from capitoline.pipelines.training.starts import EMBEDDING
 from capitoline.pipelines.training.wide import WideHalf
 
 Fold = tuple[int, int]
@@ -41,7 +41,7 @@ def write(
 
     The file gets its name last: it is there exactly if the run is done.
     """
-    tensors = stored(network, settings.storage)
+    tensors = stored(network, settings.embedding)
     tensors |= {name: torch.from_numpy(array) for name, array in inputs.tensors().items()}
     tensors |= _compact(wide.tensors()) if wide else {}
     metadata: dict[str, Any] = {
@@ -52,7 +52,7 @@ def write(
         "start": settings.start,
         "tuning": settings.tuning,
         "epochs": epochs,
-        "storage": settings.storage,
+        "embedding": settings.embedding,
         "sources": [source.model_dump(include={"file", "head", "licence"}) for source in settings.sources],
         "calibration": {name: asdict(one) for name, one in calibration.items()},
         **({"fold": list(fold)} if fold else {}),
@@ -83,12 +83,10 @@ def _compact(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return compact
 
 
-def stored(network: RatingNetwork, storage: str) -> dict[str, Tensor]:
-    """As they are stored: bfloat16, or int8 for the table of tokens and the projections, which are most of it."""
+def stored(network: RatingNetwork, embedding: str) -> dict[str, Tensor]:
+    """As they are stored: bfloat16, the table of tokens perhaps in int8."""
     tensors = network.state_dict()
     halves = {name: tensor.to(torch.bfloat16) for name, tensor in tensors.items()}
-    # What the official names call a weight; matrices of low rank, which set decays and gates, are not.
-    large = [name for name, one in tensors.items() if re.fullmatch(r"body\..*\.weight", name) and one.ndim == 2]
-    for name in large if storage == "int8" else ():
-        halves[name], halves[name + SCALE] = quantised(tensors[name])
+    if embedding == "int8" and EMBEDDING in tensors:
+        halves[EMBEDDING], halves[EMBEDDING + SCALE] = quantised(tensors[EMBEDDING])
     return halves
