@@ -303,5 +303,6 @@ def _meant(error: ErrorDetails, model: type[BaseModel]) -> str:
         return ""
     schema = model.model_json_schema()
     keys = {key for one in (schema, *schema.get("$defs", {}).values()) for key in one.get("properties", {})}
-    near = get_close_matches(str(error["loc"][-1]), sorted(keys), n=1)
+    unknown = str(error["loc"][-1])
+    near = get_close_matches(unknown, sorted(keys - {unknown}), n=1)
     return f"; did you mean `{near[0]}`?" if near else ""

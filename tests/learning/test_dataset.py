@@ -127,6 +127,7 @@ def test_every_evaluation_configuration_loads(path: Path) -> None:
     [
         ("epoch: 3", r"epoch: Extra inputs are not permitted; did you mean `epochs`\?"),
         ("network: {width: 64, layer: 2}", r"network\.layer: .*; did you mean `layers`\?"),
+        ("lessons: {teachers: [{weights: x}], blends: [{file: x, head: [text]}]}", r"head: .*; did you mean `heads`\?"),
         ("qqq: 3", "qqq: Extra inputs are not permitted$"),
     ],
 )
