@@ -76,9 +76,10 @@ def _check_unseen(teacher: Path, settings: Training) -> None:
         raise ValueError(f"no config.json beside {teacher}: name a teacher's weights where its run has written them")
     # Not as a `Training`: a teacher of an earlier version may have had other settings.
     seen = json.loads(path.read_text(encoding="utf-8"))
-    groups = {(source.file, source.group) for source in settings.sources}
-    files = {file for file, _ in groups}
-    others = {(one["file"], one["group"]) for one in seen["sources"] if one["file"] in files} - groups
+    ours = {(source.file, source.group) for source in settings.sources}
+    theirs = {(one["file"], one["group"]) for one in seen["sources"]}
+    both = {file for file, _ in ours} & {file for file, _ in theirs}
+    others = any(file in both for file, _ in ours ^ theirs)
     if seen["selection"] < settings.selection or others:
         raise ValueError(
             f"{teacher} may have learned from rows that are held out here: "

@@ -139,6 +139,12 @@ def test_a_teacher_is_asked_about_files_that_are_read_here(tiny: Path, tmp_path:
         train(path, tmp_path / "pupil", tiny)
 
 
+def test_a_teacher_is_refused_if_one_source_of_a_file_is_divided_otherwise(tiny: Path, tmp_path: Path) -> None:
+    path = _taught(tiny, tmp_path, "  - {file: rows.jsonl, head: both, columns: [text], group: id, licence: CC0}\n")
+    with pytest.raises(ValueError, match="may have learned from rows that are held out"):
+        train(path, tmp_path / "pupil", tiny)
+
+
 @pytest.mark.parametrize("extra", ["selection: 0.2\n", ""])
 def test_a_teacher_that_may_have_seen_held_out_rows_is_refused(extra: str, tiny: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny / "run", tmp_path / "run")
