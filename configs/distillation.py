@@ -51,6 +51,6 @@ class FeatureDistillation(Strict):
     forget: float = Field(default=0.05, ge=0, lt=1)
     """Share of tokens dropped at random."""
     arithmetic: Literal["float32", "bfloat16"] = "float32"
-    """In what teacher and pupil multiply; bfloat16 where the processor has it."""
+    """In what teacher and pupil multiply; bfloat16 is faster on processors that have it, ten times slower on others."""
     workers: int = Field(default=1, gt=0)
     """Processes that ask the teacher, one thread each."""

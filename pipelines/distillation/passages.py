@@ -20,10 +20,19 @@ def read_passages(texts: Iterable[Texts], data: Path, longest: int) -> list[str]
     """Every different passage of the files, in the order of their first appearance.
 
     Raises:
-        ValueError: a file is missing.
+        ValueError: a file is missing, or no row of it has a text in the columns named.
     """
-    whole = ((text, one.passages) for one in texts for text in _texts_of(one, data))
+    whole = ((text, one.passages) for one in texts for text in _some(one, data))
     return list(dict.fromkeys(passage for text, count in whole for passage in divide(text, longest)[:count]))
+
+
+def _some(source: Texts, data: Path) -> list[str]:
+    found = [*_texts_of(source, data)]
+    if not found:
+        raise ValueError(
+            f"{data / source.file}: no row outside the split val has a text in {', '.join(source.columns)}"
+        )
+    return found
 
 
 def _texts_of(source: Texts, data: Path) -> Iterator[str]:

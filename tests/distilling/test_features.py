@@ -63,6 +63,11 @@ def test_no_row_of_the_split_val_is_read(data: Path) -> None:
     assert held_out not in read_passages(texts, data, 10_000)
 
 
+def test_a_file_without_texts_in_its_columns_is_named(data: Path) -> None:
+    with pytest.raises(ValueError, match=r"omdb_movies\.jsonl\.gz: no row .* has a text in plot"):
+        read_passages([Texts(file="omdb_movies.jsonl.gz", columns=("plot",))], data, 800)
+
+
 def test_the_teacher_s_vectors_are_its_own(tmp_path: Path) -> None:
     sentence_transformers = pytest.importorskip("sentence_transformers")
     passages = ["A gun fight in a saloon.", "Two kittens sleep.", "An explicit scene."]
