@@ -132,7 +132,8 @@ class TeacherSettings(Strict):
     """A trained text model that answers for every head it has."""
 
     weights: str
-    """Path, in the folder of its run, whose `config.json` says that it has seen no row held out here."""
+    """Path, in the folder of its run, whose `config.json` says that it has seen no row held out here: each file that
+    both read is divided by the same `group:`, and no smaller share is held out. Copies of a file are not known."""
     files: tuple[str, ...] = ()
     """Of which sources it is asked about the rows; if empty, of all: a strong teacher is slow."""
     heads: tuple[str, ...] = ()
@@ -171,6 +172,15 @@ class LessonSettings(Strict):
     """Texts without labels that are answered and learned, too."""
     temperature: float = Field(default=1.0, gt=0)
     """Both distributions are flattened by it before they are compared."""
+
+    @model_validator(mode="after")
+    def _answered(self) -> LessonSettings:
+        asked = {file for teacher in self.teachers for file in teacher.files}
+        if all(teacher.files for teacher in self.teachers):
+            for blend in self.blends:
+                if blend.file not in asked:
+                    raise ValueError(f"blends: no teacher is asked about {blend.file}: add it to the `files:` of one")
+        return self
 
 
 class Training(Strict):
@@ -246,6 +256,7 @@ class Training(Strict):
             raise ValueError(f"no source teaches the head {', '.join(sorted(untaught))}")
         self._check_wide()
         self._check_linear()
+        self._check_blends()
         if self.kind != "text" and self.lessons:
             raise ValueError("only a network that reads text has teachers: leave out `lessons:`")
         if self.kind != "text" and any(source.reason for source in self.sources):
@@ -253,6 +264,15 @@ class Training(Strict):
         if self.tuning != "full" and not self.start:
             raise ValueError(f"tuning: {self.tuning} changes little of a network: give `start:`, which it is to be")
         return self
+
+    def _check_blends(self) -> None:
+        for blend in self.lessons.blends if self.lessons else ():
+            taught = sorted({source.head for source in self.sources if source.file == blend.file} - {"tags"})
+            if unknown := sorted(set(blend.heads) - set(taught)):
+                raise ValueError(
+                    f"blends: no source of {blend.file} teaches the head {', '.join(unknown)}; "
+                    f"its texts are of {', '.join(taught) or 'none'}"
+                )
 
     def _check_wide(self) -> None:
         if self.wide is None:

@@ -14,16 +14,12 @@ import numpy as np
 from capitoline.configs.training import BlendSettings, Training
 from capitoline.modalities.networks.losses import UNKNOWN
 from capitoline.pipelines.training.corpus import Rows, by_head
-from capitoline.pipelines.training.dataset import Example
+from capitoline.pipelines.training.dataset import Division, Example
 from capitoline.pipelines.training.texts import own_text
 
 
 def with_blends(rows: Rows, settings: Training) -> Rows:
-    """`rows` with the blends that `settings.lessons` asks for, of training rows alone.
-
-    Raises:
-        ValueError: there is no training row of a file and a head that are to be blended.
-    """
+    """`rows` with the blends that `settings.lessons` asks for, of training rows alone."""
     if settings.lessons is None or settings.model != "rwkv":
         return rows
     made = [one for blend in settings.lessons.blends for one in _blends(rows.train, blend, settings.seed)]
@@ -32,8 +28,6 @@ def with_blends(rows: Rows, settings: Training) -> Rows:
 
 def _blends(train: Sequence[Example], settings: BlendSettings, seed: int) -> Iterator[Example]:
     chosen = [one for one in train if one.source.file == settings.file and one.source.head in settings.heads]
-    if missing := set(settings.heads) - {one.source.head for one in chosen}:
-        raise ValueError(f"blends: no source of {settings.file} teaches the head {', '.join(sorted(missing))}")
     for head, examples in by_head(chosen).items():
         draw = np.random.default_rng((seed, *head.encode(), *settings.file.encode()))
         for place in range(settings.count * len(examples)):
@@ -53,4 +47,5 @@ def blend(one: Example, other: Example, tags_of_other: bool, index: int) -> Exam
     columns = dict.fromkeys(source.columns) | {source.columns[0]: text}
     tags = {name: tagged.row.get(name) for name in source.tags}
     row = {**one.row, **columns, **tags, "id": f"{one.id}+{other.id}"}
-    return replace(one, id=row["id"], row=row, index=index, severities=(UNKNOWN,) * len(one.severities))
+    unknown = (UNKNOWN,) * len(one.severities)
+    return replace(one, id=row["id"], row=row, index=index, severities=unknown, division=Division.BLEND)

@@ -27,7 +27,7 @@ def write_card(
         f"times a level too severe.{_linear_half(metadata)} Trained on {rows:,} rows with seed {settings.seed} by "
         f"`capitoline train {settings.name}.yaml`; epoch and temperature were chosen on rows held out of training."
         + _origin(metadata)
-        + _teachers(settings),
+        + ("" if "fold" in metadata else _teachers(settings)),
         "## Training data and licences",
         "\n".join(_source_line(source.file, source.head, source.licence) for source in settings.sources),
         "## Figures on validation rows",
@@ -69,11 +69,11 @@ def _teachers(settings: Training) -> str:
     if settings.lessons is None:
         return ""
     said = [
-        f"`{Path(one.weights).name}` about {', '.join(f'`{file}`' for file in one.files) or 'all rows'}"
+        f"`{Path(one.weights).name}` about {', '.join(f'`{file}`' for file in one.files) or 'all training rows'}"
         for one in settings.lessons.teachers
     ]
     blended = ", ".join(f"`{one}`" for one in dict.fromkeys(one.file for one in settings.lessons.blends))
-    blends = f" They also answered texts made of halves of two of {blended}." if blended else ""
+    blends = f" So it did of texts without labels, made of halves of two of {blended}." if blended else ""
     return f" Beside the labels it learned the answers of a teacher: {'; of another: '.join(said)}.{blends}"
 
 

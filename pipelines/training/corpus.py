@@ -45,7 +45,8 @@ def read_rows(settings: Training, data: Path) -> Rows:
         ValueError: a file cannot be read, or a division has no rows.
     """
     examples = read_examples(settings.sources, data, settings.labels, settings.selection, head_shapes_of(settings))
-    train, selection, validation = ([one for one in examples if one.division is part] for part in Division)
+    parts = (Division.TRAIN, Division.SELECTION, Division.VALIDATION)
+    train, selection, validation = ([one for one in examples if one.division is part] for part in parts)
     if not (train and selection and validation):
         raise ValueError("training needs labelled rows of the splits train and val, and a share held out of train")
     return Rows(train, selection, validation)

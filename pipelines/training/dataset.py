@@ -32,6 +32,8 @@ class Division(StrEnum):
     """Held out of training to choose the epoch and the temperature."""
     VALIDATION = "val"
     """Reported on, and never used to choose anything."""
+    BLEND = "blend"
+    """Made of training rows, without a label: learned from through teachers, and counted nowhere."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from capitoline.pipelines.training.corpus import Rows, read_rows
 from capitoline.pipelines.training.dataset import Example
 from capitoline.pipelines.training.folded import without_fold
 from capitoline.pipelines.training.teachers import ask_teachers
-from capitoline.pipelines.training.texts import example_text
+from capitoline.pipelines.training.texts import TextInputs, example_text
 
 SOURCE = "  - {file: rows.jsonl, head: both, columns: [text], tags: [tags], licence: CC0}\n"
 
@@ -84,12 +84,27 @@ def test_other_blends_leave_the_answers_about_labelled_texts_as_they_are(
     assert answers.places.keys() == {*asked, *labelled}
 
 
+def test_words_of_blends_are_not_counted_again(tiny: Path, tmp_path: Path) -> None:
+    settings = load_configuration(_taught(tiny, tmp_path), Training).model_copy(update={"rarest": 3})
+    rows = read_rows(settings, tiny)
+    plain, blended = (TextInputs(one.all, settings, tiny) for one in (rows, with_blends(rows, settings)))
+    assert plain.vocabulary == blended.vocabulary
+
+
 @pytest.mark.slow
 def test_a_pupil_learns_from_blends(tiny: Path, tmp_path: Path) -> None:
     weights = train(_taught(tiny, tmp_path), tmp_path / "run", tiny)
     plain = train(_taught(tiny, tmp_path, ""), tmp_path / "plain", tiny)
     assert sha256(weights) != sha256(plain)
+    assert "made of halves of two of `rows.jsonl`" in weights.with_suffix(".md").read_text()
     assert all(one["kappa"] > 0.9 for one in read_metadata(weights)["validation"].values())
+
+
+def test_a_blend_that_no_teacher_is_asked_about_is_refused(tiny: Path, tmp_path: Path) -> None:
+    path = _taught(tiny, tmp_path)
+    path.write_text(path.read_text().replace(".safetensors}", ".safetensors, files: [other.jsonl]}"))
+    with pytest.raises(ValueError, match=r"no teacher is asked about rows\.jsonl: add it to the `files:` of one"):
+        load_configuration(path, Training)
 
 
 def test_a_training_in_folds_reads_no_blends(tiny: Path, tmp_path: Path) -> None:
@@ -100,7 +115,8 @@ def test_a_training_in_folds_reads_no_blends(tiny: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("blends", "said"),
     [
-        ("{file: rows.jsonl, heads: [hate]}", r"no source of rows\.jsonl teaches the head hate"),
+        ("{file: rows.jsonl, heads: [hate]}", r"rows\.jsonl teaches the head hate; its texts are of both, text"),
+        ("{file: other.jsonl, heads: [text]}", r"other\.jsonl teaches the head text; its texts are of none"),
         ("{file: rows.jsonl, heads: [tags]}", "'tags' reads no text"),
     ],
 )
