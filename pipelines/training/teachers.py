@@ -74,8 +74,8 @@ def _check_unseen(teacher: Path, settings: Training) -> None:
     path = teacher.parent / "config.json"
     if not path.exists():
         raise ValueError(f"no config.json beside {teacher}: name a teacher's weights where its run has written them")
-    # Not as a `Training`: a teacher of an earlier version may have had other settings.
-    seen = json.loads(path.read_text(encoding="utf-8"))
+    # Not as a `Training`: a teacher of an earlier version may have had other settings. A trunk has held out no rows.
+    seen = {"selection": 0.0, "sources": []} | json.loads(path.read_text(encoding="utf-8"))
     ours = {(source.file, source.group) for source in settings.sources}
     theirs = {(one["file"], one["group"]) for one in seen["sources"]}
     both = {file for file, _ in ours} & {file for file, _ in theirs}

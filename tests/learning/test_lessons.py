@@ -165,6 +165,15 @@ def test_a_teacher_of_an_earlier_version_is_heard_whatever_its_other_settings_we
     assert ask_teachers(settings, read_rows(settings, tiny), tmp_path).places
 
 
+def test_a_teacher_that_has_held_out_nothing_is_refused(tiny: Path, tmp_path: Path) -> None:
+    """As the run of a distillation, whose configuration knows no such rows."""
+    shutil.copytree(tiny / "run", tmp_path / "run")
+    (tmp_path / "run" / "config.json").write_text("{}")
+    path = _taught(tiny, tmp_path, weights=tmp_path / "run" / "tiny.safetensors")
+    with pytest.raises(ValueError, match="may have learned from rows that are held out"):
+        train(path, tmp_path / "pupil", tiny)
+
+
 def test_a_teacher_of_unknown_training_is_refused(tiny: Path, tmp_path: Path) -> None:
     shutil.copy(tiny / "run" / "tiny.safetensors", tmp_path / "lonely.safetensors")
     path = _taught(tiny, tmp_path, weights=tmp_path / "lonely.safetensors")
