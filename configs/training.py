@@ -176,10 +176,9 @@ class LessonSettings(Strict):
     @model_validator(mode="after")
     def _answered(self) -> LessonSettings:
         asked = {file for teacher in self.teachers for file in teacher.files}
-        if all(teacher.files for teacher in self.teachers):
-            for blend in self.blends:
-                if blend.file not in asked:
-                    raise ValueError(f"blends: no teacher is asked about {blend.file}: add it to the `files:` of one")
+        unheard = [blend.file for blend in self.blends if blend.file not in asked]
+        if unheard and all(teacher.files for teacher in self.teachers):
+            raise ValueError(f"blends: no teacher is asked about {unheard[0]}: add it to the `files:` of one")
         return self
 
 

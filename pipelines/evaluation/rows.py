@@ -9,7 +9,7 @@ from pathlib import Path
 from capitoline.configs.evaluation import Task
 from capitoline.configs.training import Source
 from capitoline.modalities.networks.ordinal import HeadShape
-from capitoline.pipelines.training.dataset import Division, Example, read_examples
+from capitoline.pipelines.training.dataset import Division, Example, divided, read_examples
 from capitoline.pipelines.training.texts import example_text
 
 
@@ -31,7 +31,7 @@ def gather(task: Task, source: Source, shape: HeadShape, split: str, selection: 
         ValueError: the file cannot be read, a label is not one of the head's, or no row is left.
     """
     examples = read_examples([source], data, shape.levels, selection, {source.head: shape})
-    part = {division: [one for one in examples if one.division is division] for division in Division}
+    part = divided(examples)
     trained, held_out = part[Division.TRAIN], part[Division.SELECTION]
     reported = part[Division.VALIDATION] if split == "val" else trained
     if task.unseen:

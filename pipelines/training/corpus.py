@@ -13,7 +13,7 @@ from capitoline.configs.training import HeadSettings, Training
 from capitoline.modalities.networks.heads import class_weights
 from capitoline.modalities.networks.losses import UNKNOWN
 from capitoline.modalities.networks.ordinal import ONE_AXIS, HeadShape
-from capitoline.pipelines.training.dataset import Division, Example, read_examples, targets_of
+from capitoline.pipelines.training.dataset import Division, Example, divided, read_examples, targets_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +45,11 @@ def read_rows(settings: Training, data: Path) -> Rows:
         ValueError: a file cannot be read, or a division has no rows.
     """
     examples = read_examples(settings.sources, data, settings.labels, settings.selection, head_shapes_of(settings))
-    parts = (Division.TRAIN, Division.SELECTION, Division.VALIDATION)
-    train, selection, validation = ([one for one in examples if one.division is part] for part in parts)
-    if not (train and selection and validation):
+    part = divided(examples)
+    rows = Rows(part[Division.TRAIN], part[Division.SELECTION], part[Division.VALIDATION])
+    if not (rows.train and rows.selection and rows.validation):
         raise ValueError("training needs labelled rows of the splits train and val, and a share held out of train")
-    return Rows(train, selection, validation)
+    return rows
 
 
 def head_shapes_of(settings: Training) -> dict[str, HeadShape]:

@@ -181,6 +181,11 @@ def _division(row: Mapping[str, Any], source: Source, selection: float) -> Divis
     return Division.SELECTION if place_of(group_of(row, source.group)) < selection else Division.TRAIN
 
 
+def divided(examples: Sequence[Example]) -> dict[Division, list[Example]]:
+    """The examples of each division."""
+    return {division: [one for one in examples if one.division is division] for division in Division}
+
+
 def severities_of(examples: Sequence[Example]) -> npt.NDArray[np.int64]:
     """(N,) true severities of examples of a head of one axis."""
     return np.array([one.severity for one in examples], np.int64)
