@@ -25,7 +25,7 @@ from capitoline.modalities.rwkv.whole_layers import Kind, LayerWeights, WholeLay
 KINDS = {FIXED: Kind.FIXED, torch.bfloat16: Kind.HALF}
 """Types of products whose layers may be one call."""
 TILE = 256
-"""Tokens taken through all layers together: enough for the products, few enough for the caches."""
+"""Tokens taken through all layers together, layer by layer: enough for the products, few enough for the caches."""
 
 
 class Engine:
@@ -59,7 +59,7 @@ class Engine:
         if self._whole:
             stream = self._embed(inputs)
             states = [one.numpy() for one in state.tensors]
-            added = self._whole(stream.numpy(), offsets.numpy(), states, TILE, torch.get_num_threads())
+            added = self._whole(stream.numpy(), offsets.numpy(), states, torch.get_num_threads())
             return self._normed(stream + torch.from_numpy(added)), state
         hidden = torch.empty(inputs.shape[0], self.size.width)
         for tile in _tiles(offsets):

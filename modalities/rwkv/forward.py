@@ -26,10 +26,6 @@ MIXTURES = ("x_r", "x_w", "x_k", "x_v", "x_a", "x_g")
 VECTORS = ("w0", "a0", "v0", "k_k", "k_a", "r_k", "ln_x.weight", "ln_x.bias")
 
 
-TILE = 256
-"""Tokens taken through all layers together in 16 bits."""
-
-
 class Forward:
     """A model of float32 tensors: equal to `RWKV7` within rounding.
 
@@ -73,7 +69,7 @@ class Forward:
         added = np.zeros(x.shape, np.float32)
         stream = self._steps.add_norm(x.astype(np.float32, order="C"), added, self._before)
         if self._whole:
-            added = self._whole(stream, offsets, self._states(len(offsets) - 1), TILE, threads=1)
+            added = self._whole(stream, offsets, self._states(len(offsets) - 1))
             return self._steps.add_norm(stream, added, self._after)
         first_value = np.empty_like(stream)
         for layer, start in zip(self._layers, self._starts, strict=True):

@@ -24,6 +24,8 @@ STEP = 16
 """Sizes of weights are multiples of this."""
 DEPTH = 32
 """In bfloat16 the inputs are filled up to a multiple of this."""
+TILE = 512
+"""Tokens taken through all layers together: enough for the weights that come by, few enough for the caches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +99,14 @@ class WholeLayers:
         return available(kind) and not any(side % STEP for side in sides)
 
     def __call__(
-        self, stream: Array, offsets: npt.NDArray[np.int64], states: Sequence[Array], tile: int, threads: int
+        self, stream: Array, offsets: npt.NDArray[np.int64], states: Sequence[Array], threads: int = 1
     ) -> Array:
         """Changes `stream` (T, C) and the states in place; what is yet to be added to the stream (T, C).
 
-        `states` are both shifts (L, B, C) and the matrices (L, B, H, N, N). `tile` tokens go through all layers
-        together.
+        `states` are both shifts (L, B, C) and the matrices (L, B, H, N, N).
         """
         added = np.empty_like(stream)
-        sizes = (tile, len(offsets) - 1, self._heads)
+        sizes = (TILE, len(offsets) - 1, self._heads)
         self._call("layers", self._layers, self._table, *sizes, offsets, stream, added, *states, threads=threads)
         return added
 

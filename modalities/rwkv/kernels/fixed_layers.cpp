@@ -13,39 +13,40 @@ public:
     int threads = 1;
 
     struct Left {
-        int64_t rows;
-        const int16_t* whole;
-        const float* scales;
+        int64_t rows, inputs;
+        int16_t* whole;
+        float* scales;
     };
 
-    template <class Fill>
-    Left left(int slot, int64_t rows, int64_t inputs, const Fill& fill) {
-        int16_t* numbers = kept(slots[slot].numbers, rows * inputs);
-        float* scales = kept(slots[slot].scales, rows);
-        parallel((rows + 15) / 16, threads, [&](int64_t block) {
-            static thread_local Room<float> room;
-            float* row_of = kept(room, inputs);
-            for (int64_t row = block * 16; row < std::min(rows, block * 16 + 16); row++) {
-                fill(row, row_of);
-                quantise_row(inputs, row_of, numbers + row * inputs, scales + row);
-            }
-        });
-        return {rows, numbers, scales};
+    Left left(int slot, int64_t rows, int64_t inputs) { return slots[slot].left(rows, inputs); }
+
+    Left own(int slot, int64_t rows, int64_t inputs) {
+        static thread_local Whole rooms[SLOTS];
+        return rooms[slot].left(rows, inputs);
+    }
+
+    Left some(const Left& left, int64_t first, int64_t count) {
+        return {count, left.inputs, left.whole + first * left.inputs, left.scales + first};
+    }
+
+    void mix(const Mixtures& mixtures, int64_t first, int64_t count, const Left* to) {
+        for (int64_t m = 0; m < count; m++)
+            fill(to[m], 1, [&](int64_t row, float* out) {
+                for (int64_t c = 0; c < to->inputs; c += LANES) store(out + c, mixtures.at(first + row, c).by(mixtures.ratio(m, c)));
+            });
     }
 
     template <class Function>
-    Left through(int slot, const Left& side, const Matrix<Packed>& by, const Function& f) {
-        float* made = kept(between, side.rows * by.outputs);
-        multiply(side, by, Place::rows(made, by.outputs));
-        return left(slot, side.rows, by.outputs, [&](int64_t row, float* out) {
-            for (int64_t c = 0; c < by.outputs; c += LANES) store(out + c, f(load(made + row * by.outputs + c)));
-        });
+    void through(const Left& side, const Matrix<Packed>& by, const Left& to, const Function& f) {
+        through(side, by, to, 1, f);
     }
 
     template <class Function>
     void multiply_through(int slot, const Left& side, const Matrix<Packed>& by, const Matrix<Packed>& second, const Place& to,
                           const Function& f) {
-        multiply(through(slot, side, by, f), second, to);
+        Left made = left(slot, side.rows, by.outputs);
+        through(side, by, made, threads, f);
+        multiply(made, second, to);
     }
 
     auto taking(int, int64_t rows, int64_t inputs) {
@@ -54,13 +55,13 @@ public:
     }
 
     Left taken(int slot, int64_t rows, int64_t inputs) {
+        Left to = left(slot, rows, inputs);
         const float* made = between.data();
-        return left(slot, rows, inputs, [=](int64_t row, float* out) { memcpy(out, made + row * inputs, sizeof(float) * inputs); });
+        fill(to, threads, [=](int64_t row, float* out) { memcpy(out, made + row * inputs, sizeof(float) * inputs); });
+        return to;
     }
 
-    void multiply(const Left& left, const Matrix<Packed>& by, const Place& to) {
-        ::multiply(left.rows, by.inputs, by.outputs, left.whole, left.scales, {by.packed, by.scales}, to, threads);
-    }
+    void multiply(const Left& left, const Matrix<Packed>& by, const Place& to) { multiply(left, by, to, threads); }
 
     Matrix<Packed> columns(const Matrix<Packed>& by, int64_t first, int64_t count) {
         return {by.packed + first * by.inputs, by.scales + first, count, by.inputs};
@@ -70,7 +71,37 @@ private:
     struct Whole {
         Room<int16_t> numbers;
         Room<float> scales;
+
+        Left left(int64_t rows, int64_t inputs) { return {rows, inputs, kept(numbers, rows * inputs), kept(scales, rows)}; }
     };
+
+    // Rows that make(row, to) makes, quantised.
+    template <class Make>
+    static void fill(const Left& to, int threads, const Make& make) {
+        parallel((to.rows + 15) / 16, threads, [&](int64_t block) {
+            static thread_local Room<float> room;
+            float* made = kept(room, to.inputs);
+            for (int64_t row = block * 16; row < std::min(to.rows, block * 16 + 16); row++) {
+                make(row, made);
+                quantise_row(to.inputs, made, to.whole + row * to.inputs, to.scales + row);
+            }
+        });
+    }
+
+    template <class Function>
+    static void through(const Left& side, const Matrix<Packed>& by, const Left& to, int threads, const Function& f) {
+        static thread_local Room<float> room;
+        float* sums = kept(room, side.rows * by.outputs);
+        multiply(side, by, Place::rows(sums, by.outputs), threads);
+        fill(to, threads, [&](int64_t row, float* out) {
+            for (int64_t c = 0; c < by.outputs; c += LANES) store(out + c, f(load(sums + row * by.outputs + c)));
+        });
+    }
+
+    static void multiply(const Left& left, const Matrix<Packed>& by, const Place& to, int threads) {
+        ::multiply(left.rows, by.inputs, by.outputs, left.whole, left.scales, {by.packed, by.scales}, to, threads);
+    }
+
     Whole slots[SLOTS];
     Room<float> between;
 };

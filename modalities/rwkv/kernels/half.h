@@ -20,7 +20,7 @@ constexpr int64_t SIDE = 16;             // rows or columns of a tile
 constexpr int64_t DEPTH = 32;            // products of a tile's one instruction
 constexpr int64_t CELL = SIDE * DEPTH;   // numbers of a tile of either side
 constexpr int64_t PAIR = 2 * SIDE;       // rows or columns computed together: as many tiles of sums as there is room for
-constexpr int64_t SLICE = 8;             // tiles deep that are added up before the next rows: 16 KB of weights stay in L1
+constexpr int64_t SLICE = 24;            // tiles deep that are added up before the next rows: 48 KB of weights, all of L1
 
 inline int64_t whole(int64_t count, int64_t step) { return (count + step - 1) / step; }
 
@@ -33,8 +33,12 @@ inline void store_half(bfloat16* to, Floats x) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x)));
 }
 
-// Sixteen numbers of a left side's row, from column `inner` on.
+// Sixteen numbers of a left side's row, from column `inner` on, or thirty-two, which are a row of a tile.
 inline void put(bfloat16* row, int64_t inner, Floats x) { store_half(row + inner / DEPTH * CELL + inner % DEPTH, x); }
+inline void put(bfloat16* row, int64_t inner, Floats low, Floats high) {
+    _mm512_storeu_si512(row + inner / DEPTH * CELL, reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low)));
+}
+
 
 // Zeros for the last half of a row of tiles, where the depth is an odd multiple of 16.
 inline void fill_up(bfloat16* row, int64_t inner) {
@@ -126,9 +130,10 @@ TILED void tile_step(const Deep& deep, const Square* from, const Square& to, Com
     const bfloat16 *left = deep.left, *right = deep.right;
     for (int64_t k = 0; k < deep.count; k++, left += CELL, right += CELL) {
         coming.fetch();
-        _tile_loadd(4, left, 64);
+        // "stream": passing through, lest it drive the right side, which all rows need, out of the first-level cache.
+        _tile_stream_loadd(4, left, 64);
         _tile_loadd(6, right, 64);
-        if (DOWN > 1) _tile_loadd(5, left + deep.next_left, 64);
+        if (DOWN > 1) _tile_stream_loadd(5, left + deep.next_left, 64);
         if (ACROSS > 1) _tile_loadd(7, right + deep.next_right, 64);
         _tile_dpbf16ps(0, 4, 6);
         if (ACROSS > 1) _tile_dpbf16ps(1, 4, 7);
@@ -176,8 +181,8 @@ inline Step step_of(bool tiles, bool down, bool across) {
     return STEPS[tiles][down][across];
 }
 
-// Where whole tiles of sums go at once: nowhere, if they have to pass through take(row, column, sums of sixteen columns).
-// `add`: to what is there already.
+// Where whole tiles of sums go at once: nowhere, if they have to pass through take(row, column, sums of one or two times
+// sixteen columns). `add`: to what is there already.
 struct Rows {
     Place to;
     bool add;
@@ -185,6 +190,10 @@ struct Rows {
     void take(int64_t row, int64_t column, Floats sums) const {
         float* at = to.at(row, column);
         store(at, add ? load(at) + sums : sums);
+    }
+    void take(int64_t row, int64_t column, Floats low, Floats high) const {
+        take(row, column, low);
+        take(row, column + SIDE, high);
     }
 };
 
@@ -231,8 +240,9 @@ void multiply_square(const Product& product, int64_t row, int64_t column, int64_
               product.right.tiles + column / SIDE * next_right + begin * CELL, count, next_left, next_right};
     step_of(product.tiles, down, across)(deep, before, *to, coming);
     if (!last || to == &there) return;
-    for (int64_t r = row; r < std::min(product.rows, row + PAIR); r++)
-        for (int64_t a = 0; a <= across; a++) sink.take(r, column + a * SIDE, load(sums + (r - row) * PAIR + a * SIDE));
+    for (int64_t r = row; r < std::min(product.rows, row + PAIR); r++, sums += PAIR)
+        if (across) sink.take(r, column, load(sums), load(sums + SIDE));
+        else sink.take(r, column, load(sums));
 }
 
 // All rows of two tiles of columns.
@@ -242,9 +252,10 @@ void multiply_columns(const Product& product, int64_t column, const Sink& sink) 
     int64_t depth = product.depth(), pairs = whole(product.rows, PAIR), next = column + PAIR;
     float* sums = kept(room, pairs * PAIR * PAIR);
     Coming coming{product.right.tiles + next / SIDE * product.right.next, next < product.right.columns ? whole(PAIR, pairs) : 0};
-    for (int64_t begin = 0; begin < depth; begin += SLICE)
+    int64_t slice = whole(depth, whole(depth, SLICE));  // all about as deep
+    for (int64_t begin = 0; begin < depth; begin += slice)
         for (int64_t row = 0; row < product.rows; row += PAIR)
-            multiply_square(product, row, column, begin, std::min(SLICE, depth - begin), sums + row * PAIR, coming, sink);
+            multiply_square(product, row, column, begin, std::min(slice, depth - begin), sums + row * PAIR, coming, sink);
 }
 
 // Each thread has a part of the columns.

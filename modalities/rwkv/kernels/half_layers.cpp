@@ -14,29 +14,31 @@ public:
     int threads = 1;
 
     struct Left {
-        int64_t rows;
-        const bfloat16* tiles;
+        int64_t rows, inputs;
+        bfloat16* tiles;
     };
 
-    template <class Fill>
-    Left left(int slot, int64_t rows, int64_t inputs, const Fill& fill) {
-        bfloat16* to = room_for(slot, rows, inputs);
-        parallel(whole(rows, SIDE), threads, [&](int64_t block) {
-            static thread_local Room<float> room;
-            float* made = kept(room, inputs);
-            for (int64_t row = block * SIDE; row < std::min(rows, (block + 1) * SIDE); row++) {
-                fill(row, made);
-                bfloat16* own = left_row(to, inputs, row);
-                for (int64_t c = 0; c < inputs; c += LANES) put(own, c, load(made + c));
-                fill_up(own, inputs);
+    Left left(int slot, int64_t rows, int64_t inputs) { return in(slots[slot], rows, inputs); }
+
+    Left own(int slot, int64_t rows, int64_t inputs) {
+        static thread_local Room<bfloat16> rooms[SLOTS];
+        return in(rooms[slot], rows, inputs);
+    }
+
+    Left some(const Left& left, int64_t first, int64_t count) { return {count, left.inputs, left_row(left.tiles, left.inputs, first)}; }
+
+    void mix(const Mixtures& mixtures, int64_t first, int64_t count, const Left* to) {
+        for (int64_t row = 0; row < to->rows; row++)
+            for (int64_t c = 0; c < to->inputs; c += DEPTH) {
+                auto low = mixtures.at(first + row, c), high = mixtures.at(first + row, c + LANES);
+                for (int64_t m = 0; m < count; m++)
+                    put(left_row(to[m].tiles, to->inputs, row), c, low.by(mixtures.ratio(m, c)), high.by(mixtures.ratio(m, c + LANES)));
             }
-        });
-        return {rows, to};
     }
 
     template <class Function>
-    Left through(int slot, const Left& side, const Matrix<Packed>& by, const Function& f) {
-        return through(slot, side, right(by), f);
+    void through(const Left& side, const Matrix<Packed>& by, const Left& to, const Function& f) {
+        through(side, right(by), to, 1, f);
     }
 
     // A part of what is between at a time, which stays in the cache that way.
@@ -46,17 +48,18 @@ public:
         constexpr int64_t PART = 1024;
         for (int64_t first = 0; first < by.outputs; first += PART) {
             int64_t count = std::min(PART, by.outputs - first);
-            Left made = through(slot, side, right(by).some(first, count), f);
+            Left made = left(slot, side.rows, count);
+            through(side, right(by).some(first, count), made, threads, f);
             multiply_half(made.rows, made.tiles, right(second).deep(first, count), threads, Rows{to, first > 0});
         }
     }
 
     auto taking(int slot, int64_t rows, int64_t inputs) {
-        bfloat16* to = room_for(slot, rows, inputs);
+        bfloat16* to = left(slot, rows, inputs).tiles;
         return [=](int64_t row, int64_t column, Floats x) { put(left_row(to, inputs, row), column, x); };
     }
 
-    Left taken(int slot, int64_t rows, int64_t) { return {rows, slots[slot].data()}; }
+    Left taken(int slot, int64_t rows, int64_t inputs) { return left(slot, rows, inputs); }
 
     void multiply(const Left& left, const Matrix<Packed>& by, const Place& to) {
         multiply_half(left.rows, left.tiles, right(by), threads, Rows{to, false});
@@ -71,18 +74,16 @@ private:
 
     static Right right(const Matrix<Packed>& by) { return Right::of(by.packed, by.outputs, by.inputs); }
 
-    template <class Function>
-    Left through(int slot, const Left& side, const Right& by, const Function& f) {
-        bfloat16* to = room_for(slot, side.rows, by.columns);
-        auto take = [&](int64_t row, int64_t column, Floats sums) { put(left_row(to, by.columns, row), column, f(sums)); };
-        multiply_half(side.rows, side.tiles, by, threads, Taken<decltype(take)>{take});
-        if (by.columns % DEPTH)
-            for (int64_t row = 0; row < side.rows; row++) fill_up(left_row(to, by.columns, row), by.columns);
-        return {side.rows, to};
+    static Left in(Room<bfloat16>& room, int64_t rows, int64_t inputs) {
+        return {rows, inputs, kept(room, whole(rows, SIDE) * whole(inputs, DEPTH) * CELL)};
     }
 
-    bfloat16* room_for(int slot, int64_t rows, int64_t inputs) {
-        return kept(slots[slot], whole(rows, SIDE) * whole(inputs, DEPTH) * CELL);
+    template <class Function>
+    static void through(const Left& side, const Right& by, const Left& to, int threads, const Function& f) {
+        auto take = [&](int64_t row, int64_t column, auto... sums) { put(left_row(to.tiles, to.inputs, row), column, f(sums)...); };
+        multiply_half(side.rows, side.tiles, by, threads, Taken<decltype(take)>{take});
+        if (by.columns % DEPTH)
+            for (int64_t row = 0; row < side.rows; row++) fill_up(left_row(to.tiles, to.inputs, row), by.columns);
     }
 };
 

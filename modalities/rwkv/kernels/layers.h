@@ -1,8 +1,11 @@
 // All layers of a model in one call, so that nothing but sums goes through memory and all of it stays in the caches.
 // How products are computed is a Desk's matter (`fixed_layers.cpp`, `half_layers.cpp`):
 //
-//     left(slot, rows, inputs, fill)   a left side whose rows fill(row, to) makes, valid until its slot is used again
-//     through(slot, left, by, f)       the left side f(left · by')
+//     left(slot, rows, inputs)         room for a left side, valid until its slot is used again
+//     own(slot, rows, inputs)          the same, for the calling thread alone
+//     some(left, first, count)         some rows of it: `first` is a multiple of FEW
+//     mix(mixtures, first, count, to)  so many mixtures of the tokens from `first` on become left sides, in this thread
+//     through(left, by, to, f)         f(left · by') becomes one, in this thread
 //     taking(slot, rows, inputs)       takes the numbers of a left side: take(row, column, LANES of them)
 //     taken(slot, rows, inputs)        that left side, when it has them all
 //     multiply(left, by, to)           left · by' goes to a Place
@@ -53,44 +56,73 @@ constexpr auto SQUARED = [](Floats x) {
     return x * x;
 };
 
-// A token mixed with the one before it.
-struct Mixture {
+// Tokens, each mixed with the one before it, by each row of ratios.
+struct Mixtures {
     const float *normed, *ratios;
     const std::vector<const float*>& before;
     int64_t width;
 
-    void operator()(int64_t row, float* to) const {
-        for (int64_t c = 0; c < width; c += LANES) {
-            Floats now = load(normed + row * width + c);
-            store(to + c, now + (load(before[row] + c) - now) * load(ratios + c));
-        }
+    // LANES numbers of a token, and how far those of the token before are from them.
+    struct Step {
+        Floats now, back;
+        Floats by(const float* ratio) const { return now + back * load(ratio); }
+    };
+    Step at(int64_t row, int64_t column) const {
+        Floats now = load(normed + row * width + column);
+        return {now, load(before[row] + column) - now};
     }
+    const float* ratio(int64_t mixture, int64_t column) const { return ratios + mixture * width + column; }
 };
 
-// Rooms for what a layer computes.
+// Rooms for what a layer computes; from GATES on, those of some heads' gates.
+enum RoomOf { NORMED, OF_R, OF_K, OF_V, GATES, ROOMS = GATES + 4 };
+
 struct Rooms {
-    Room<float> each[8];
+    Room<float> each[ROOMS];
     float* operator()(int64_t place, int64_t count) { return kept(each[place], count); }
 };
 
-// The left sides of a layer, by slot.
-enum Slot { R, W, K, V, A, G, INNER_W, INNER_V, INNER_A, INNER_G, OUT, SLOTS };
+// The left sides of a layer, by slot: first the mixtures, in the order of their ratios.
+enum Slot { R, W, K, V, A, G, MIXTURES, INNER_W = MIXTURES, INNER_V, INNER_A, INNER_G, OUT, SLOTS };
 
-// The time mix of some heads, whose projections are made, used and forgotten while they are in the caches.
+constexpr int64_t FEW = 64;  // tokens whose mixtures stay in the second-level cache until they are used
+
+// All left sides of the time mix's projections. Those of w, a and g are wanted for narrow products alone, so they are made
+// for a few tokens at a time and used at once, while they are in the cache.
 template <class Desk>
-void mix_heads(const Layer<typename Desk::Packed>& layer, const Part& part, int64_t first, int64_t heads,
+void project_inside(const Layer<typename Desk::Packed>& layer, const Mixtures& mixtures, int64_t tokens, Desk& desk,
+                    typename Desk::Left* lefts) {
+    for (Slot slot : {R, K, V}) lefts[slot] = desk.left(slot, tokens, mixtures.width);
+    lefts[INNER_W] = desk.left(INNER_W, tokens, layer.w1.outputs);
+    lefts[INNER_V] = desk.left(INNER_V, tokens, layer.v1.outputs);
+    lefts[INNER_A] = desk.left(INNER_A, tokens, layer.a1.outputs);
+    lefts[INNER_G] = desk.left(INNER_G, tokens, layer.g1.outputs);
+    parallel((tokens + FEW - 1) / FEW, desk.threads, [&](int64_t block) {
+        int64_t first = block * FEW, count = std::min(FEW, tokens - first);
+        typename Desk::Left few[SLOTS];
+        for (Slot slot : {R, K, V, INNER_W, INNER_V, INNER_A, INNER_G}) few[slot] = desk.some(lefts[slot], first, count);
+        for (Slot slot : {W, A, G}) few[slot] = desk.own(slot, count, mixtures.width);
+        desk.mix(mixtures, first, MIXTURES, few);
+        desk.through(few[W], layer.w1, few[INNER_W], TANH);
+        if (layer.v1.outputs) desk.through(few[V], layer.v1, few[INNER_V], SAME);
+        desk.through(few[A], layer.a1, few[INNER_A], SAME);
+        desk.through(few[G], layer.g1, few[INNER_G], SIGMOID);
+    });
+}
+
+// The time mix of some heads; their gates are made, used and forgotten while they are in the caches.
+template <class Desk>
+void mix_heads(const Layer<typename Desk::Packed>& layer, const Part& part, int64_t first, int64_t heads, Projected<float> in,
                const typename Desk::Left* lefts, Desk& desk, Rooms& rooms) {
-    int64_t size = part.tokens * heads * N, skipped = first * N;
-    int64_t place = 1;
+    int64_t size = part.tokens * heads * N, skipped = first * N, place = GATES;
     auto project = [&](Slot slot, const Matrix<typename Desk::Packed>& by) -> const float* {
         float* out = rooms(place++, size);
         desk.multiply(lefts[slot], desk.columns(by, skipped, heads * N), Place::blocks(out, part.tokens));
         return out;
     };
-    Projected<float> in;
-    in.r = project(R, layer.receptance);
-    in.k = project(K, layer.key);
-    in.v = project(V, layer.value);
+    in.r += part.tokens * skipped;
+    in.k += part.tokens * skipped;
+    in.v += part.tokens * skipped;
     in.decay = project(INNER_W, layer.w2);
     in.rate = project(INNER_A, layer.a2);
     in.gate = project(INNER_G, layer.g2);
@@ -104,31 +136,40 @@ void mix_heads(const Layer<typename Desk::Packed>& layer, const Part& part, int6
 template <class Desk>
 void mix_time(const Layer<typename Desk::Packed>& layer, const Part& part, Desk& desk, Rooms& rooms) {
     int64_t tokens = part.tokens, width = part.width();
-    float* normed = rooms(0, tokens * width);
+    float* normed = rooms(NORMED, tokens * width);
     add_norm(tokens, width, part.stream, part.adding(), layer.time_weight, layer.time_bias, normed, desk.threads);
     auto before = predecessors(part.sequences, tokens, width, part.offsets, normed, part.time_shift);
     typename Desk::Left lefts[SLOTS];
-    for (int64_t m = R; m <= G; m++)
-        lefts[m] = desk.left(m, tokens, width, Mixture{normed, layer.time_ratios + m * width, before, width});
+    project_inside(layer, {normed, layer.time_ratios, before, width}, tokens, desk, lefts);
     carry(part.sequences, width, part.offsets, normed, part.time_shift);
-    lefts[INNER_W] = desk.through(INNER_W, lefts[W], layer.w1, TANH);
-    if (layer.v1.outputs) lefts[INNER_V] = desk.through(INNER_V, lefts[V], layer.v1, SAME);
-    lefts[INNER_A] = desk.through(INNER_A, lefts[A], layer.a1, SAME);
-    lefts[INNER_G] = desk.through(INNER_G, lefts[G], layer.g1, SIGMOID);
 
+    // Of all heads at once: head by head, the left sides would come from the third-level cache for each.
+    auto project = [&](Slot slot, const Matrix<typename Desk::Packed>& by, RoomOf room) -> const float* {
+        float* out = rooms(room, tokens * width);
+        desk.multiply(lefts[slot], by, Place::blocks(out, tokens));
+        return out;
+    };
+    Projected<float> in{};
+    in.r = project(R, layer.receptance, OF_R);
+    in.k = project(K, layer.key, OF_K);
+    in.v = project(V, layer.value, OF_V);
     int64_t together = std::min<int64_t>(part.heads, (desk.threads + 1) / 2);  // a head is columns for two threads
     for (int64_t head = 0; head < part.heads; head += together)
-        mix_heads(layer, part, head, std::min(together, part.heads - head), lefts, desk, rooms);
+        mix_heads(layer, part, head, std::min(together, part.heads - head), in, lefts, desk, rooms);
     desk.multiply(desk.taken(OUT, tokens, width), layer.output, part.added);
 }
 
 template <class Desk>
 void mix_channel(const Layer<typename Desk::Packed>& layer, const Part& part, Desk& desk, Rooms& rooms) {
     int64_t tokens = part.tokens, width = part.width();
-    float* normed = rooms(0, tokens * width);
+    float* normed = rooms(NORMED, tokens * width);
     add_norm(tokens, width, part.stream, part.adding(), layer.channel_weight, layer.channel_bias, normed, desk.threads);
     auto before = predecessors(part.sequences, tokens, width, part.offsets, normed, part.channel_shift);
-    auto mixed = desk.left(K, tokens, width, Mixture{normed, layer.channel_ratios, before, width});
+    typename Desk::Left mixed = desk.left(K, tokens, width);
+    parallel((tokens + FEW - 1) / FEW, desk.threads, [&](int64_t block) {
+        auto few = desk.some(mixed, block * FEW, std::min(FEW, tokens - block * FEW));
+        desk.mix({normed, layer.channel_ratios, before, width}, block * FEW, 1, &few);
+    });
     desk.multiply_through(OUT, mixed, layer.up, layer.down, part.added, SQUARED);
     carry(part.sequences, width, part.offsets, normed, part.channel_shift);
 }
