@@ -42,8 +42,30 @@ struct Part {
     float *first_value, *time_shift, *channel_shift, *wkv;
 
     int64_t width() const { return heads * N; }
-    auto adding() const {
-        return [to = added](int64_t token, int64_t column) { return load(to.at(token, column)); };
+};
+
+// Adds to the stream and norms it. One thread norms a few tokens when they are mixed, so that they are still in the cache;
+// of several, each would wait for the token before its first, so they norm all beforehand.
+class Norm {
+public:
+    Norm(const Part& part, const float* weight, const float* bias, float* normed, int threads)
+        : part(part), weight(weight), bias(bias), normed(normed), alone(threads == 1) {
+        if (!alone) take(0, part.tokens, threads);
+    }
+    void before_mixing(int64_t first, int64_t count) const {
+        if (alone) take(first, count, 1);
+    }
+
+private:
+    const Part& part;
+    const float *weight, *bias;
+    float* normed;
+    bool alone;
+
+    void take(int64_t first, int64_t count, int threads) const {
+        int64_t skipped = first * part.width();
+        auto added = [=, to = part.added](int64_t token, int64_t column) { return load(to.at(first + token, column)); };
+        add_norm(count, part.width(), part.stream + skipped, added, weight, bias, normed + skipped, threads);
     }
 };
 
@@ -90,8 +112,8 @@ constexpr int64_t FEW = 64;  // tokens whose mixtures stay in the second-level c
 // All left sides of the time mix's projections. Those of w, a and g are wanted for narrow products alone, so they are made
 // for a few tokens at a time and used at once, while they are in the cache.
 template <class Desk>
-void project_inside(const Layer<typename Desk::Packed>& layer, const Mixtures& mixtures, int64_t tokens, Desk& desk,
-                    typename Desk::Left* lefts) {
+void project_inside(const Layer<typename Desk::Packed>& layer, const Norm& norm, const Mixtures& mixtures, int64_t tokens,
+                    Desk& desk, typename Desk::Left* lefts) {
     for (Slot slot : {R, K, V}) lefts[slot] = desk.left(slot, tokens, mixtures.width);
     lefts[INNER_W] = desk.left(INNER_W, tokens, layer.w1.outputs);
     lefts[INNER_V] = desk.left(INNER_V, tokens, layer.v1.outputs);
@@ -99,6 +121,7 @@ void project_inside(const Layer<typename Desk::Packed>& layer, const Mixtures& m
     lefts[INNER_G] = desk.left(INNER_G, tokens, layer.g1.outputs);
     parallel((tokens + FEW - 1) / FEW, desk.threads, [&](int64_t block) {
         int64_t first = block * FEW, count = std::min(FEW, tokens - first);
+        norm.before_mixing(first, count);
         typename Desk::Left few[SLOTS];
         for (Slot slot : {R, K, V, INNER_W, INNER_V, INNER_A, INNER_G}) few[slot] = desk.some(lefts[slot], first, count);
         for (Slot slot : {W, A, G}) few[slot] = desk.own(slot, count, mixtures.width);
@@ -137,10 +160,10 @@ template <class Desk>
 void mix_time(const Layer<typename Desk::Packed>& layer, const Part& part, Desk& desk, Rooms& rooms) {
     int64_t tokens = part.tokens, width = part.width();
     float* normed = rooms(NORMED, tokens * width);
-    add_norm(tokens, width, part.stream, part.adding(), layer.time_weight, layer.time_bias, normed, desk.threads);
+    Norm norm(part, layer.time_weight, layer.time_bias, normed, desk.threads);
     auto before = predecessors(part.sequences, tokens, width, part.offsets, normed, part.time_shift);
     typename Desk::Left lefts[SLOTS];
-    project_inside(layer, {normed, layer.time_ratios, before, width}, tokens, desk, lefts);
+    project_inside(layer, norm, {normed, layer.time_ratios, before, width}, tokens, desk, lefts);
     carry(part.sequences, width, part.offsets, normed, part.time_shift);
 
     // Of all heads at once: head by head, the left sides would come from the third-level cache for each.
@@ -163,12 +186,14 @@ template <class Desk>
 void mix_channel(const Layer<typename Desk::Packed>& layer, const Part& part, Desk& desk, Rooms& rooms) {
     int64_t tokens = part.tokens, width = part.width();
     float* normed = rooms(NORMED, tokens * width);
-    add_norm(tokens, width, part.stream, part.adding(), layer.channel_weight, layer.channel_bias, normed, desk.threads);
+    Norm norm(part, layer.channel_weight, layer.channel_bias, normed, desk.threads);
     auto before = predecessors(part.sequences, tokens, width, part.offsets, normed, part.channel_shift);
     typename Desk::Left mixed = desk.left(K, tokens, width);
     parallel((tokens + FEW - 1) / FEW, desk.threads, [&](int64_t block) {
-        auto few = desk.some(mixed, block * FEW, std::min(FEW, tokens - block * FEW));
-        desk.mix({normed, layer.channel_ratios, before, width}, block * FEW, 1, &few);
+        int64_t first = block * FEW, count = std::min(FEW, tokens - first);
+        norm.before_mixing(first, count);
+        auto few = desk.some(mixed, first, count);
+        desk.mix({normed, layer.channel_ratios, before, width}, first, 1, &few);
     });
     desk.multiply_through(OUT, mixed, layer.up, layer.down, part.added, SQUARED);
     carry(part.sequences, width, part.offsets, normed, part.channel_shift);
