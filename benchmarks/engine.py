@@ -60,6 +60,8 @@ BOUNDS = {"4×256": ">= 12", "12×768": ">= 7"}
 CORPORA = {"short": ("davidson", 2_000), "long": ("ios_apps", 500)}
 FAITHFUL = 0.97
 """Least cosine between a peer's features and ours; Q4_0 falls below it."""
+TURNS = 31
+"""Of sides that take a second or less: shared processors change their pace within seconds, by several times."""
 SHARE = {"4×256": 16, "12×768": 160}
 """Of a corpus, every so many-th text is measured: medians need turns more than they need texts."""
 
@@ -181,7 +183,7 @@ def distilbert_rows(sizes: Mapping[str, Size], _: Path) -> Iterator[Row]:
         flat = ids.flatten()
         setting = fastest_distilbert(ids)
         peer, theirs = distilbert(length, setting)
-        mine, other = take_turns([partial(engine.hidden, flat, offsets), partial(peer, ids)], rounds=2)
+        mine, other = take_turns([partial(engine.hidden, flat, offsets), partial(peer, ids)], TURNS // 2)
         mine, other = (ids.numel() / seconds for seconds in (mine, other))
         yield Row(work, f"DistilBERT, {setting}", mine * parameters(model), other * theirs, must_be)
 
@@ -190,7 +192,7 @@ def fastest_distilbert(ids: Tensor) -> str:
     """The setting that is fastest here at this length."""
     settings = distilbert_settings()
     peers = [distilbert(ids.shape[1], setting)[0] for setting in settings]
-    return settings[int(np.argmin(take_turns([partial(peer, ids[:1]) for peer in peers], rounds=1)))]
+    return settings[int(np.argmin(take_turns([partial(peer, ids[:1]) for peer in peers])))]
 
 
 def parameters(model: RWKV7) -> int:
@@ -279,7 +281,7 @@ def peak_rows(sizes: Mapping[str, Size], _: Path) -> Iterator[Row]:
             product(left)
 
     sides = [partial(multiply_often, *one) for one in zip(products, lefts, repeats, strict=True)]
-    mine, *others = take_turns([lambda: engine.hidden(ids, offsets), *sides], 9)
+    mine, *others = take_turns([lambda: engine.hidden(ids, offsets), *sides], TURNS)
     rates = [
         2e-9 * math.prod(shape) * count / taken for shape, count, taken in zip(shapes, repeats, others, strict=True)
     ]

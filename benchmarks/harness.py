@@ -87,8 +87,8 @@ def write_rows(name: str, rows: Iterable[Row]) -> list[Row]:
 def line(row: Row) -> str:
     """A row for a person."""
     verdict = {True: "met", False: "NOT MET", None: ""}[row.met]
-    ratio = "not installed" if row.ratio is None else f"{row.ratio:.2f}"
-    theirs = "-" if row.theirs is None else f"{row.theirs:,.4g}"
+    ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
+    theirs = "not installed" if row.theirs is None else f"{row.theirs:,.4g}"
     return (
         f"{row.work:48} {row.peer:28} {row.ours:>12,.4g} {theirs:>12} {ratio:>8} {row.must_be:>8} {verdict} {row.note}"
     )

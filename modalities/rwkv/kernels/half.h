@@ -20,7 +20,9 @@ constexpr int64_t SIDE = 16;             // rows or columns of a tile
 constexpr int64_t DEPTH = 32;            // products of a tile's one instruction
 constexpr int64_t CELL = SIDE * DEPTH;   // numbers of a tile of either side
 constexpr int64_t PAIR = 2 * SIDE;       // rows or columns computed together: as many tiles of sums as there is room for
-constexpr int64_t SLICE = 24;            // tiles deep that are added up before the next rows: 48 KB of weights, all of L1
+// Tiles deep that are added up before the next rows. The weights of these stay in the first-level cache: all of its 48 KB,
+// where left sides stream past (AMX), or half of 32 KB.
+constexpr int64_t TILES_DEEP = 24, VECTORS_DEEP = 8;
 
 inline int64_t whole(int64_t count, int64_t step) { return (count + step - 1) / step; }
 
@@ -252,7 +254,7 @@ void multiply_columns(const Product& product, int64_t column, const Sink& sink) 
     int64_t depth = product.depth(), pairs = whole(product.rows, PAIR), next = column + PAIR;
     float* sums = kept(room, pairs * PAIR * PAIR);
     Coming coming{product.right.tiles + next / SIDE * product.right.next, next < product.right.columns ? whole(PAIR, pairs) : 0};
-    int64_t slice = whole(depth, whole(depth, SLICE));  // all about as deep
+    int64_t slice = whole(depth, whole(depth, product.tiles ? TILES_DEEP : VECTORS_DEEP));  // all about as deep
     for (int64_t begin = 0; begin < depth; begin += slice)
         for (int64_t row = 0; row < product.rows; row += PAIR)
             multiply_square(product, row, column, begin, std::min(slice, depth - begin), sums + row * PAIR, coming, sink);
