@@ -96,7 +96,12 @@ def test_layers_in_bfloat16_round_no_more_than_the_layers_one_by_one(
     assert error < 1.1 * expected
 
 
-@pytest.mark.parametrize("size", [Size(500, 128, 3), Size(500, 64, 2, decay_rank=16, rate_rank=48, feed_forward=80)])
+NARROW = Size(500, 64, 2, decay_rank=16, rate_rank=48, feed_forward=80)
+DEEP = Size(500, 832, 1)
+"""Wider than what is added up at once, so that sums are put away and fetched again."""
+
+
+@pytest.mark.parametrize("size", [Size(500, 128, 3), NARROW, DEEP])
 def test_tiles_and_vectors_multiply_alike(size: Size) -> None:
     library = kernels()
     if not available(Kind.HALF) or library is None or not library.half_tiles(1):

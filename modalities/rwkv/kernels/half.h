@@ -41,7 +41,6 @@ inline void put(bfloat16* row, int64_t inner, Floats low, Floats high) {
     _mm512_storeu_si512(row + inner / DEPTH * CELL, reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low)));
 }
 
-
 // Zeros for the last half of a row of tiles, where the depth is an odd multiple of 16.
 inline void fill_up(bfloat16* row, int64_t inner) {
     if (inner % DEPTH) put(row, inner, Floats{});
