@@ -44,30 +44,24 @@ struct Part {
     int64_t width() const { return heads * N; }
 };
 
-// Adds to the stream and norms it. One thread norms a few tokens when they are mixed, so that they are still in the cache;
-// of several, each would wait for the token before its first, so they norm all beforehand.
-class Norm {
-public:
-    Norm(const Part& part, const float* weight, const float* bias, float* normed, int threads)
-        : part(part), weight(weight), bias(bias), normed(normed), alone(threads == 1) {
-        if (!alone) take(0, part.tokens, threads);
-    }
-    void before_mixing(int64_t first, int64_t count) const {
-        if (alone) take(first, count, 1);
-    }
+constexpr int64_t FEW = 64;  // tokens whose mixtures stay in the second-level cache until they are used
 
-private:
-    const Part& part;
-    const float *weight, *bias;
-    float* normed;
-    bool alone;
-
-    void take(int64_t first, int64_t count, int threads) const {
+// Adds to the stream and norms it, and gives each(first, count) a few tokens at a time. One thread norms these just before,
+// so that they are still in its cache; of several, each would wait for the token before its first, so all are normed first.
+template <class Each>
+void norm_then(const Part& part, const float* weight, const float* bias, float* normed, int threads, const Each& each) {
+    auto norm = [&](int64_t first, int64_t count) {
         int64_t skipped = first * part.width();
         auto added = [=, to = part.added](int64_t token, int64_t column) { return load(to.at(first + token, column)); };
         add_norm(count, part.width(), part.stream + skipped, added, weight, bias, normed + skipped, threads);
-    }
-};
+    };
+    if (threads > 1) norm(0, part.tokens);
+    parallel((part.tokens + FEW - 1) / FEW, threads, [&](int64_t block) {
+        int64_t first = block * FEW, count = std::min(FEW, part.tokens - first);
+        if (threads == 1) norm(first, count);
+        each(first, count);
+    });
+}
 
 // What becomes of a product before the next one; objects, so that the compiler sees through them.
 constexpr auto SAME = [](Floats x) { return x; };
@@ -96,35 +90,43 @@ struct Mixtures {
     const float* ratio(int64_t mixture, int64_t column) const { return ratios + mixture * width + column; }
 };
 
-// Rooms for what a layer computes; from GATES on, those of some heads' gates.
-enum RoomOf { NORMED, OF_R, OF_K, OF_V, GATES, ROOMS = GATES + 4 };
+// Rooms for what a layer computes, the last four for some heads alone.
+enum RoomOf { NORMED, OF_R, OF_K, OF_V, OF_DECAY, OF_RATE, OF_GATE, OF_VALUE_GATE, ROOMS };
 
 struct Rooms {
     Room<float> each[ROOMS];
-    float* operator()(int64_t place, int64_t count) { return kept(each[place], count); }
+    float* operator()(RoomOf place, int64_t count) { return kept(each[place], count); }
 };
 
 // The left sides of a layer, by slot: first the mixtures, in the order of their ratios.
 enum Slot { R, W, K, V, A, G, MIXTURES, INNER_W = MIXTURES, INNER_V, INNER_A, INNER_G, OUT, SLOTS };
 
-constexpr int64_t FEW = 64;  // tokens whose mixtures stay in the second-level cache until they are used
+// left · by', blocked, in a room of its own.
+template <class Desk>
+const float* project(const typename Desk::Left& left, const Matrix<typename Desk::Packed>& by, RoomOf place, Desk& desk,
+                     Rooms& rooms) {
+    float* out = rooms(place, left.rows * by.outputs);
+    desk.multiply(left, by, Place::blocks(out, left.rows));
+    return out;
+}
 
 // All left sides of the time mix's projections. Those of w, a and g are wanted for narrow products alone, so they are made
 // for a few tokens at a time and used at once, while they are in the cache.
 template <class Desk>
-void project_inside(const Layer<typename Desk::Packed>& layer, const Norm& norm, const Mixtures& mixtures, int64_t tokens,
-                    Desk& desk, typename Desk::Left* lefts) {
-    for (Slot slot : {R, K, V}) lefts[slot] = desk.left(slot, tokens, mixtures.width);
+void project_inside(const Layer<typename Desk::Packed>& layer, const Part& part, float* normed, Desk& desk,
+                    typename Desk::Left* lefts) {
+    int64_t tokens = part.tokens, width = part.width();
+    auto before = predecessors(part.sequences, tokens, width, part.offsets, normed, part.time_shift);
+    Mixtures mixtures{normed, layer.time_ratios, before, width};
+    for (Slot slot : {R, K, V}) lefts[slot] = desk.left(slot, tokens, width);
     lefts[INNER_W] = desk.left(INNER_W, tokens, layer.w1.outputs);
     lefts[INNER_V] = desk.left(INNER_V, tokens, layer.v1.outputs);
     lefts[INNER_A] = desk.left(INNER_A, tokens, layer.a1.outputs);
     lefts[INNER_G] = desk.left(INNER_G, tokens, layer.g1.outputs);
-    parallel((tokens + FEW - 1) / FEW, desk.threads, [&](int64_t block) {
-        int64_t first = block * FEW, count = std::min(FEW, tokens - first);
-        norm.before_mixing(first, count);
+    norm_then(part, layer.time_weight, layer.time_bias, normed, desk.threads, [&](int64_t first, int64_t count) {
         typename Desk::Left few[SLOTS];
         for (Slot slot : {R, K, V, INNER_W, INNER_V, INNER_A, INNER_G}) few[slot] = desk.some(lefts[slot], first, count);
-        for (Slot slot : {W, A, G}) few[slot] = desk.own(slot, count, mixtures.width);
+        for (Slot slot : {W, A, G}) few[slot] = desk.own(slot, count, width);
         desk.mix(mixtures, first, MIXTURES, few);
         desk.through(few[W], layer.w1, few[INNER_W], TANH);
         if (layer.v1.outputs) desk.through(few[V], layer.v1, few[INNER_V], SAME);
@@ -137,19 +139,17 @@ void project_inside(const Layer<typename Desk::Packed>& layer, const Norm& norm,
 template <class Desk>
 void mix_heads(const Layer<typename Desk::Packed>& layer, const Part& part, int64_t first, int64_t heads, Projected<float> in,
                const typename Desk::Left* lefts, Desk& desk, Rooms& rooms) {
-    int64_t size = part.tokens * heads * N, skipped = first * N, place = GATES;
-    auto project = [&](Slot slot, const Matrix<typename Desk::Packed>& by) -> const float* {
-        float* out = rooms(place++, size);
-        desk.multiply(lefts[slot], desk.columns(by, skipped, heads * N), Place::blocks(out, part.tokens));
-        return out;
+    int64_t skipped = first * N;
+    auto gate = [&](Slot slot, const Matrix<typename Desk::Packed>& by, RoomOf place) {
+        return project(lefts[slot], desk.columns(by, skipped, heads * N), place, desk, rooms);
     };
     in.r += part.tokens * skipped;
     in.k += part.tokens * skipped;
     in.v += part.tokens * skipped;
-    in.decay = project(INNER_W, layer.w2);
-    in.rate = project(INNER_A, layer.a2);
-    in.gate = project(INNER_G, layer.g2);
-    in.value_gate = layer.v1.outputs ? project(INNER_V, layer.v2) : nullptr;
+    in.decay = gate(INNER_W, layer.w2, OF_DECAY);
+    in.rate = gate(INNER_A, layer.a2, OF_RATE);
+    in.gate = gate(INNER_G, layer.g2, OF_GATE);
+    in.value_gate = layer.v1.outputs ? gate(INNER_V, layer.v2, OF_VALUE_GATE) : nullptr;
     float* first_value = part.first_value + part.tokens * skipped;
     in.first_value = first_value;
     time_mix(part.sequences, {first, heads, part.heads}, part.offsets, in, Vectors(layer.vectors, part.width()), first_value,
@@ -160,22 +160,15 @@ template <class Desk>
 void mix_time(const Layer<typename Desk::Packed>& layer, const Part& part, Desk& desk, Rooms& rooms) {
     int64_t tokens = part.tokens, width = part.width();
     float* normed = rooms(NORMED, tokens * width);
-    Norm norm(part, layer.time_weight, layer.time_bias, normed, desk.threads);
-    auto before = predecessors(part.sequences, tokens, width, part.offsets, normed, part.time_shift);
     typename Desk::Left lefts[SLOTS];
-    project_inside(layer, norm, {normed, layer.time_ratios, before, width}, tokens, desk, lefts);
+    project_inside(layer, part, normed, desk, lefts);
     carry(part.sequences, width, part.offsets, normed, part.time_shift);
 
     // Of all heads at once: head by head, the left sides would come from the third-level cache for each.
-    auto project = [&](Slot slot, const Matrix<typename Desk::Packed>& by, RoomOf room) -> const float* {
-        float* out = rooms(room, tokens * width);
-        desk.multiply(lefts[slot], by, Place::blocks(out, tokens));
-        return out;
-    };
     Projected<float> in{};
-    in.r = project(R, layer.receptance, OF_R);
-    in.k = project(K, layer.key, OF_K);
-    in.v = project(V, layer.value, OF_V);
+    in.r = project(lefts[R], layer.receptance, OF_R, desk, rooms);
+    in.k = project(lefts[K], layer.key, OF_K, desk, rooms);
+    in.v = project(lefts[V], layer.value, OF_V, desk, rooms);
     int64_t together = std::min<int64_t>(part.heads, (desk.threads + 1) / 2);  // a head is columns for two threads
     for (int64_t head = 0; head < part.heads; head += together)
         mix_heads(layer, part, head, std::min(together, part.heads - head), in, lefts, desk, rooms);
@@ -186,14 +179,12 @@ template <class Desk>
 void mix_channel(const Layer<typename Desk::Packed>& layer, const Part& part, Desk& desk, Rooms& rooms) {
     int64_t tokens = part.tokens, width = part.width();
     float* normed = rooms(NORMED, tokens * width);
-    Norm norm(part, layer.channel_weight, layer.channel_bias, normed, desk.threads);
     auto before = predecessors(part.sequences, tokens, width, part.offsets, normed, part.channel_shift);
+    Mixtures mixtures{normed, layer.channel_ratios, before, width};
     typename Desk::Left mixed = desk.left(K, tokens, width);
-    parallel((tokens + FEW - 1) / FEW, desk.threads, [&](int64_t block) {
-        int64_t first = block * FEW, count = std::min(FEW, tokens - first);
-        norm.before_mixing(first, count);
+    norm_then(part, layer.channel_weight, layer.channel_bias, normed, desk.threads, [&](int64_t first, int64_t count) {
         auto few = desk.some(mixed, first, count);
-        desk.mix({normed, layer.channel_ratios, before, width}, first, 1, &few);
+        desk.mix(mixtures, first, 1, &few);
     });
     desk.multiply_through(OUT, mixed, layer.up, layer.down, part.added, SQUARED);
     carry(part.sequences, width, part.offsets, normed, part.channel_shift);
