@@ -59,8 +59,8 @@ class Engine:
         if self._whole:
             stream = self._embed(inputs)
             states = [one.numpy() for one in state.tensors]
-            added = self._whole(stream.numpy(), offsets.numpy(), states, torch.get_num_threads())
-            return self._normed(stream + torch.from_numpy(added)), state
+            self._whole(stream.numpy(), offsets.numpy(), states, torch.get_num_threads())
+            return self._normed(stream), state
         hidden = torch.empty(inputs.shape[0], self.size.width)
         for tile in _tiles(offsets):
             hidden[tile.tokens] = self._tile(inputs[tile.tokens], tile, state)

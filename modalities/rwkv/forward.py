@@ -69,7 +69,7 @@ class Forward:
         added = np.zeros(x.shape, np.float32)
         stream = self._steps.add_norm(x.astype(np.float32, order="C"), added, self._before)
         if self._whole:
-            added = self._whole(stream, offsets, self._states(len(offsets) - 1))
+            self._whole(stream, offsets, self._states(len(offsets) - 1))
             return self._steps.add_norm(stream, added, self._after)
         first_value = np.empty_like(stream)
         for layer, start in zip(self._layers, self._starts, strict=True):

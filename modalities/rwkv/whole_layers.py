@@ -100,15 +100,13 @@ class WholeLayers:
 
     def __call__(
         self, stream: Array, offsets: npt.NDArray[np.int64], states: Sequence[Array], threads: int = 1
-    ) -> Array:
-        """Changes `stream` (T, C) and the states in place; what is yet to be added to the stream (T, C).
+    ) -> None:
+        """Takes `stream` (T, C) and the states through the layers, in place.
 
         `states` are both shifts (L, B, C) and the matrices (L, B, H, N, N).
         """
-        added = np.empty_like(stream)
         sizes = (TILE, len(offsets) - 1, self._heads)
-        self._call("layers", self._layers, self._table, *sizes, offsets, stream, added, *states, threads=threads)
-        return added
+        self._call("layers", self._layers, self._table, *sizes, offsets, stream, *states, threads=threads)
 
     def _pack(self, matrix: Array) -> tuple[npt.NDArray[np.int16], Array]:
         outputs, inputs = matrix.shape

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -137,14 +137,89 @@ def test_threads_change_nothing(model: RWKV7, kind: Kind) -> None:
     assert torch.equal(found, expected)
 
 
-def test_pieces_in_sixteen_bits_are_to_the_bit_what_the_whole_is(model: RWKV7, kind: Kind) -> None:
+@pytest.fixture
+def no_tiles() -> Iterator[None]:
+    """Vectors of bfloat16 instead, where the processor has both."""
+    library = kernels()
+    if available(Kind.HALF) and library is not None:
+        library.half_tiles(0)
+        yield
+        library.half_tiles(1)
+    else:
+        yield
+
+
+def pieces(engine: Engine, ids: Tensor, offsets: Tensor, cut: int) -> tuple[Tensor, State]:
+    """What two calls give, the second beginning at a token of the first sequence."""
+    streams = offsets.numel() - 1
+    first, middle = engine.hidden(ids[:cut], torch.tensor([0, *[cut] * streams]))
+    rest, after = engine.hidden(ids[cut:], offsets.clamp(min=cut) - cut, middle)
+    return torch.cat((first, rest)), after
+
+
+@pytest.mark.parametrize("cut", [16, 304, 640])
+def test_pieces_of_whole_chunks_are_to_the_bit_what_the_whole_is(model: RWKV7, kind: Kind, cut: int) -> None:
     ids, offsets = random_batch(500, [700, 41])
     engine = Engine(model, TYPES[kind])
-    whole, state = engine.hidden(ids, offsets)
-    first, middle = engine.hidden(ids[:300], torch.tensor([0, 300, 300]))
-    rest, after = engine.hidden(ids[300:], offsets.clamp(min=300) - 300, middle)
-    assert torch.equal(torch.cat((first, rest)), whole)
+    (whole, state), (joined, after) = engine.hidden(ids, offsets), pieces(engine, ids, offsets, cut)
+    assert torch.equal(joined, whole)
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(after.tensors, state.tensors, strict=True))
+
+
+@pytest.mark.parametrize("cut", [1, 5, 301])
+@pytest.mark.usefixtures("no_tiles")
+def test_without_tiles_all_pieces_are_to_the_bit_what_the_whole_is(model: RWKV7, kind: Kind, cut: int) -> None:
+    ids, offsets = random_batch(500, [700, 41])
+    engine = Engine(model, TYPES[kind])
+    (whole, state), (joined, after) = engine.hidden(ids, offsets), pieces(engine, ids, offsets, cut)
+    assert torch.equal(joined, whole)
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(after.tensors, state.tensors, strict=True))
+
+
+@pytest.mark.parametrize("cut", [1, 5, 301])
+def test_any_pieces_in_sixteen_bits_are_the_whole_within_its_rounding(model: RWKV7, kind: Kind, cut: int) -> None:
+    ids, offsets = random_batch(500, [700, 41])
+    engine = Engine(model, TYPES[kind])
+    (whole, state), (joined, after) = engine.hidden(ids, offsets), pieces(engine, ids, offsets, cut)
+    exact, _ = Engine(model, torch.float32).hidden(ids, offsets)
+    assert (joined - whole).norm() <= (whole - exact).norm()
+    assert (after.wkv - state.wkv).norm() <= 5e-3 * state.wkv.norm()
+
+
+def test_token_by_token_is_the_whole_within_its_rounding(model: RWKV7, kind: Kind) -> None:
+    ids, offsets = random_batch(500, [70])
+    engine = Engine(model, TYPES[kind])
+    whole, _ = engine.hidden(ids, offsets)
+    state, found = None, []
+    for token in ids:
+        hidden, state = engine.hidden(token[None], torch.tensor([0, 1]), state)
+        found.append(hidden)
+    exact, _ = Engine(model, torch.float32).hidden(ids, offsets)
+    assert (torch.cat(found) - whole).norm() <= 1.5 * (whole - exact).norm()
+
+
+def test_the_slowest_and_the_fastest_decay_stay_within_rounding_over_long_texts(kind: Kind) -> None:
+    model = random_model(Size(500, 128, 2))
+    with torch.no_grad():
+        for layer in model.layers:
+            layer.att.w0.copy_(torch.linspace(-12, 12, 128).view_as(layer.att.w0))
+    ids, offsets = random_batch(500, [4000])
+    exact, after = Engine(model, torch.float32).hidden(ids, offsets)
+    found, state = Engine(model, TYPES[kind]).hidden(ids, offsets)
+    assert (found - exact)[-100:].norm() < 0.02 * exact[-100:].norm()
+    assert (state.wkv - after.wkv).norm() < 0.02 * after.wkv.norm()
+
+
+def test_what_is_not_a_number_stays_so_and_in_its_own_text(model: RWKV7, kind: Kind) -> None:
+    ids, offsets = random_batch(500, [40, 33, 20])
+    engine = Engine(model, TYPES[kind])
+    expected, _ = engine.hidden(ids, offsets)
+    with torch.no_grad():
+        vectors = model.embed(ids)
+    vectors[50] = torch.nan
+    found, _ = engine.hidden(vectors, offsets)
+    assert torch.equal(found[:40], expected[:40]) and torch.equal(found[73:], expected[73:])
+    assert found[50:73].isnan().all()
 
 
 @pytest.mark.parametrize("inputs", [32, 256, 3072])
@@ -202,14 +277,13 @@ def test_cutting_texts_anywhere_changes_nothing(model: RWKV7, name: str) -> None
         torch.testing.assert_close(state.wkv, after.wkv, atol=5e-5, rtol=0)
 
 
-def test_in_sixteen_bits_features_do_not_depend_on_batch_or_cut_by_a_single_bit(model: RWKV7, kind: Kind) -> None:
-    engine = Engine(model, TYPES[kind])
-    ids, offsets = random_batch(500, [70, 300, 9])
+@pytest.mark.parametrize("size", [Size(500, 128, 3), NARROW, DEEP])
+def test_in_sixteen_bits_features_do_not_depend_on_the_batch_by_a_single_bit(kind: Kind, size: Size) -> None:
+    engine = Engine(random_model(size), TYPES[kind])
+    ids, offsets = random_batch(500, [70, 300, 9, 501, 333])  # so that tokens that go together end within a text
     together, _ = engine.hidden(ids, offsets)
     for text, expected in zip(ids.tensor_split(offsets[1:-1]), together.tensor_split(offsets[1:-1]), strict=True):
-        first, state = engine.hidden(text[:5], torch.tensor([0, 5]))
-        rest, _ = engine.hidden(text[5:], torch.tensor([0, len(text) - 5]), state)
-        assert torch.equal(torch.cat((first, rest)), expected)
+        assert torch.equal(engine.hidden(text, torch.tensor([0, len(text)]))[0], expected)
 
 
 @pytest.mark.parametrize("name", ["model", "engine"])

@@ -10,7 +10,6 @@
 
 namespace {
 
-constexpr int CHUNK = 16;  // tokens whose states are computed again together: they stay in the second-level cache
 constexpr int CELLS = N * N;
 
 // One token, in float32: what went into the recurrence, and the gradients that come out of it.

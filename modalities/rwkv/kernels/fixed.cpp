@@ -52,7 +52,7 @@ extern "C" void fixed_quantise(int64_t rows, int64_t inputs, const float* x, int
 // out (rows, outputs) = x (rows, inputs), quantised, · weights'.
 extern "C" void fixed_multiply(int64_t rows, int64_t inputs, int64_t outputs, const int16_t* x, const float* row_scales,
                                const int16_t* packed, const float* scales, float* out, int threads) {
-    multiply(rows, inputs, outputs, x, row_scales, {packed, scales}, Place::rows(out, outputs), threads);
+    multiply(rows, inputs, outputs, x, row_scales, {packed, scales}, Place::rows(out, outputs), false, threads);
 }
 
 // The same of x in float32.
@@ -63,7 +63,7 @@ extern "C" void fixed_product(int64_t rows, int64_t inputs, int64_t outputs, con
     int16_t* to = kept(room, rows * inputs);
     float* row_scales = kept(room_for_scales, rows);
     fixed_quantise(rows, inputs, x, to, row_scales, threads);
-    multiply(rows, inputs, outputs, to, row_scales, {packed, scales}, Place::rows(out, outputs), threads);
+    multiply(rows, inputs, outputs, to, row_scales, {packed, scales}, Place::rows(out, outputs), false, threads);
 }
 
 #endif

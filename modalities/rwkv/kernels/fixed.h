@@ -76,8 +76,9 @@ void tile(const int16_t* left, int64_t stride, int64_t count, const int16_t* rig
     for (int place = 0; place < 2 * HEIGHT; place++) {
         int row = place / 2, half = place % 2;
         float* to = out + row * apart + half * LANES;
-        Floats sum = reinterpret_cast<Floats>(_mm256_cvtepi32_ps(sums[row][half])) * (scales[half] * row_scales[row]);
-        store(to, first ? sum : load(to) + sum);
+        __m256 sum = _mm256_cvtepi32_ps(sums[row][half]), scale = scales[half] * row_scales[row];
+        // Said outright: a compiler may round once or twice here, and for some heights only.
+        store(to, _mm256_fmadd_ps(sum, scale, first ? Floats{} : load(to)));
     }
 }
 
@@ -87,9 +88,9 @@ struct Panels {
     const float* scales;
 };
 
-// (rows, columns) = left · right, of a left side that is quantised: (rows, inner) and its scales.
+// out (rows, columns) = left · right, or with `add` += it, of a left side that is quantised: (rows, inner) and its scales.
 inline void multiply(int64_t rows, int64_t inner, int64_t columns, const int16_t* left, const float* row_scales,
-                     const Panels& right, const Place& out, int threads) {
+                     const Panels& right, const Place& out, bool add, int threads) {
     using Tile = void (*)(const int16_t*, int64_t, int64_t, const int16_t*, const float*, const float*, float*, int64_t, bool);
     constexpr Tile TILES[TALL + 1] = {nullptr, tile<1, 2>, tile<2, 2>, tile<3, 2>, tile<4, 2>};
     constexpr int64_t ROWS = 128;  // they stay in the second-level cache while all panels pass
@@ -101,7 +102,7 @@ inline void multiply(int64_t rows, int64_t inner, int64_t columns, const int16_t
                 TILES[std::min<int64_t>(TALL, end - row)](
                     left + row * inner + begin, inner, std::min(BLOCK, inner - begin),
                     right.packed + (panel * inner + begin) * PANEL, row_scales + row, right.scales + panel * PANEL,
-                    out.at(row, panel * PANEL), out.stride, begin == 0);
+                    out.at(row, panel * PANEL), out.stride, begin == 0 && !add);
     });
 }
 

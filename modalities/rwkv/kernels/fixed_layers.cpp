@@ -29,10 +29,11 @@ public:
         return {count, left.inputs, left.whole + first * left.inputs, left.scales + first};
     }
 
-    void mix(const Mixtures& mixtures, int64_t first, int64_t count, const Left* to) {
-        for (int64_t m = 0; m < count; m++)
+    template <int COUNT>
+    void mix(const Mixtures& mixtures, const Left* to) {
+        for (int m = 0; m < COUNT; m++)
             fill(to[m], 1, [&](int64_t row, float* out) {
-                for (int64_t c = 0; c < to->inputs; c += LANES) store(out + c, mixtures.at(first + row, c).by(mixtures.ratio(m, c)));
+                for (int64_t c = 0; c < to->inputs; c += LANES) store(out + c, mixtures.at(row, c).by(load(mixtures.ratio(m, c))));
             });
     }
 
@@ -42,11 +43,11 @@ public:
     }
 
     template <class Function>
-    void multiply_through(int slot, const Left& side, const Matrix<Packed>& by, const Matrix<Packed>& second, const Place& to,
-                          const Function& f) {
+    void add_through(int slot, const Left& side, const Matrix<Packed>& by, const Matrix<Packed>& second, const Place& to,
+                     const Function& f) {
         Left made = left(slot, side.rows, by.outputs);
         through(side, by, made, threads, f);
-        multiply(made, second, to);
+        multiply(made, second, to, true);
     }
 
     auto taking(int, int64_t rows, int64_t inputs) {
@@ -61,7 +62,10 @@ public:
         return to;
     }
 
-    void multiply(const Left& left, const Matrix<Packed>& by, const Place& to) { multiply(left, by, to, threads); }
+    void multiply(const Left& left, const Matrix<Packed>& by, const Place& to, bool add) { multiply(left, by, to, add, threads); }
+
+    template <class Take>
+    static void mix_head(const Head<float>& head, HeadState& state, const Take& take) { mix_singly(head, state, take); }
 
     Matrix<Packed> columns(const Matrix<Packed>& by, int64_t first, int64_t count) {
         return {by.packed + first * by.inputs, by.scales + first, count, by.inputs};
@@ -92,14 +96,14 @@ private:
     static void through(const Left& side, const Matrix<Packed>& by, const Left& to, int threads, const Function& f) {
         static thread_local Room<float> room;
         float* sums = kept(room, side.rows * by.outputs);
-        multiply(side, by, Place::rows(sums, by.outputs), threads);
+        multiply(side, by, Place::rows(sums, by.outputs), false, threads);
         fill(to, threads, [&](int64_t row, float* out) {
             for (int64_t c = 0; c < by.outputs; c += LANES) store(out + c, f(load(sums + row * by.outputs + c)));
         });
     }
 
-    static void multiply(const Left& left, const Matrix<Packed>& by, const Place& to, int threads) {
-        ::multiply(left.rows, by.inputs, by.outputs, left.whole, left.scales, {by.packed, by.scales}, to, threads);
+    static void multiply(const Left& left, const Matrix<Packed>& by, const Place& to, bool add, int threads) {
+        ::multiply(left.rows, by.inputs, by.outputs, left.whole, left.scales, {by.packed, by.scales}, to, add, threads);
     }
 
     Whole slots[SLOTS];

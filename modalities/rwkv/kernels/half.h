@@ -183,15 +183,13 @@ inline Step step_of(bool tiles, bool down, bool across) {
 }
 
 // Where whole tiles of sums go at once: nowhere, if they have to pass through take(row, column, sums of one or two times
-// sixteen columns). `add`: to what is there already.
+// sixteen columns). `add`: sums begin with what is there already.
 struct Rows {
     Place to;
     bool add;
     Square square(int64_t row, int64_t column) const { return {to.at(row, column), to.stride}; }
-    void take(int64_t row, int64_t column, Floats sums) const {
-        float* at = to.at(row, column);
-        store(at, add ? load(at) + sums : sums);
-    }
+    Floats there(int64_t row, int64_t column) const { return load(to.at(row, column)); }
+    void take(int64_t row, int64_t column, Floats sums) const { store(to.at(row, column), sums); }
     void take(int64_t row, int64_t column, Floats low, Floats high) const {
         take(row, column, low);
         take(row, column + SIDE, high);
@@ -203,6 +201,7 @@ struct Taken {
     Take take;
     static constexpr bool add = false;
     Square square(int64_t, int64_t) const { return {}; }
+    Floats there(int64_t, int64_t) const { return Floats{}; }
 };
 
 // Some columns of a right side, or of their depth alone.
@@ -227,6 +226,14 @@ struct Product {
     int64_t depth() const { return whole(right.inner, DEPTH); }
 };
 
+// What the sums of a square that has less than whole tiles of rows begin with. Apart, as it is seldom wanted.
+template <class Sink>
+__attribute__((noinline)) void fetch(const Product& product, int64_t row, int64_t column, float* sums, const Sink& sink) {
+    int64_t rows = std::min(PAIR, product.rows - row), columns = std::min(PAIR, product.right.columns - column);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < columns; c += SIDE) store(sums + r * PAIR + c, sink.there(row + r, column + c));
+}
+
 // One square of the product: `count` tiles of depth from `begin` on, added to what `sums` holds of those before; the
 // last ones go to the sink.
 template <class Sink>
@@ -236,7 +243,9 @@ void multiply_square(const Product& product, int64_t row, int64_t column, int64_
     bool down = row + SIDE < product.rows, across = column + SIDE < product.right.columns;
     bool last = begin + count == product.depth(), fits = row + (down ? PAIR : SIDE) <= product.rows;
     Square own{sums, PAIR}, there = fits ? sink.square(row, column) : Square{};
-    const Square *before = begin ? &own : (sink.add && there.first ? &there : nullptr), *to = last && there.first ? &there : &own;
+    if (sink.add && !begin && !there.first) fetch(product, row, column, sums, sink);
+    const Square *added = sink.add ? (there.first ? &there : &own) : nullptr, *before = begin ? &own : added;
+    const Square* to = last && there.first ? &there : &own;
     Deep deep{product.left + row / SIDE * next_left + begin * CELL,
               product.right.tiles + column / SIDE * next_right + begin * CELL, count, next_left, next_right};
     step_of(product.tiles, down, across)(deep, before, *to, coming);

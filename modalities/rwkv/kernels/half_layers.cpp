@@ -3,8 +3,8 @@
 
 #if defined(__AVX512BF16__)
 
-#include "half.h"
 #include "layers.h"
+#include "half_chunk.h"
 
 namespace {
 
@@ -27,12 +27,21 @@ public:
 
     Left some(const Left& left, int64_t first, int64_t count) { return {count, left.inputs, left_row(left.tiles, left.inputs, first)}; }
 
-    void mix(const Mixtures& mixtures, int64_t first, int64_t count, const Left* to) {
-        for (int64_t row = 0; row < to->rows; row++)
+    // Tile by tile, so that ratios stay in registers and what is written lies together.
+    template <int COUNT>
+    void mix(const Mixtures& mixtures, const Left* to) {
+        for (int64_t block = 0; block < to->rows; block += SIDE)
             for (int64_t c = 0; c < to->inputs; c += DEPTH) {
-                auto low = mixtures.at(first + row, c), high = mixtures.at(first + row, c + LANES);
-                for (int64_t m = 0; m < count; m++)
-                    put(left_row(to[m].tiles, to->inputs, row), c, low.by(mixtures.ratio(m, c)), high.by(mixtures.ratio(m, c + LANES)));
+                Floats low[COUNT], high[COUNT];
+                for (int m = 0; m < COUNT; m++) {
+                    low[m] = load(mixtures.ratio(m, c));
+                    high[m] = load(mixtures.ratio(m, c + LANES));
+                }
+                for (int64_t row = block; row < std::min(to->rows, block + SIDE); row++) {
+                    auto first = mixtures.at(row, c), second = mixtures.at(row, c + LANES);
+                    for (int m = 0; m < COUNT; m++)
+                        put(left_row(to[m].tiles, to->inputs, row), c, first.by(low[m]), second.by(high[m]));
+                }
             }
     }
 
@@ -43,14 +52,14 @@ public:
 
     // A part of what is between at a time, which stays in the cache that way.
     template <class Function>
-    void multiply_through(int slot, const Left& side, const Matrix<Packed>& by, const Matrix<Packed>& second, const Place& to,
-                          const Function& f) {
+    void add_through(int slot, const Left& side, const Matrix<Packed>& by, const Matrix<Packed>& second, const Place& to,
+                     const Function& f) {
         constexpr int64_t PART = 1024;
         for (int64_t first = 0; first < by.outputs; first += PART) {
             int64_t count = std::min(PART, by.outputs - first);
             Left made = left(slot, side.rows, count);
             through(side, right(by).some(first, count), made, threads, f);
-            multiply_half(made.rows, made.tiles, right(second).deep(first, count), threads, Rows{to, first > 0});
+            multiply_half(made.rows, made.tiles, right(second).deep(first, count), threads, Rows{to, true});
         }
     }
 
@@ -61,8 +70,14 @@ public:
 
     Left taken(int slot, int64_t rows, int64_t inputs) { return left(slot, rows, inputs); }
 
-    void multiply(const Left& left, const Matrix<Packed>& by, const Place& to) {
-        multiply_half(left.rows, left.tiles, right(by), threads, Rows{to, false});
+    void multiply(const Left& left, const Matrix<Packed>& by, const Place& to, bool add) {
+        multiply_half(left.rows, left.tiles, right(by), threads, Rows{to, add});
+    }
+
+    template <class Take>
+    static void mix_head(const Head<float>& head, HeadState& state, const Take& take) {
+        if (TileUse::allowed()) mix_chunks(head, state, take);
+        else mix_singly(head, state, take);
     }
 
     Matrix<Packed> columns(const Matrix<Packed>& by, int64_t first, int64_t count) {

@@ -5,8 +5,11 @@
 #define FUSED(NAME, T)                                                                                               \
     extern "C" void add_norm_##NAME(int64_t tokens, int64_t width, float* stream, const T* added,                    \
                                     const float* weight, const float* bias, float* normed, int threads) {            \
-        auto of = [=](int64_t token, int64_t c) { return load(added + token * width + c); };                         \
-        add_norm(tokens, width, stream, of, weight, bias, normed, threads);                                          \
+        each_token(tokens, threads, [&](int64_t token) {                                                             \
+            float* x = stream + token * width;                                                                       \
+            for (int64_t c = 0; c < width; c += LANES) store(x + c, load(x + c) + load(added + token * width + c));  \
+            norm(width, [=](int64_t c) { return load(x + c); }, weight, bias, normed + token * width);               \
+        });                                                                                                          \
     }                                                                                                                \
     extern "C" void shift_mix_##NAME(int64_t sequences, int64_t tokens, int64_t width, const int64_t* offsets,       \
                                      const float* normed, float* carried, int64_t mixes, const float* ratios,        \
@@ -19,8 +22,8 @@
                                           const float* vectors, T* y, float* states, int threads) {                  \
         Projected<T> in{r, k, v, decay, rate, value_gate, gate, first_value};                                        \
         auto take = [=](int64_t token, int64_t channel, Floats x) { store(y + token * heads * N + channel, x); };     \
-        time_mix<T>(sequences, {0, heads, heads}, offsets, in, Vectors(vectors, heads* N), first_value, take, states, \
-                    0, threads);                                                                                     \
+        time_mix<T>(sequences, {0, heads, heads}, offsets, in, Vectors(vectors, heads* N), first_value, states, 0,   \
+                    threads, [&](const Head<T>& head, HeadState& state) { mix_singly(head, state, take); });         \
     }
 
 FUSED(float32, float)

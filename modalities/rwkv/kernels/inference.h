@@ -12,29 +12,26 @@ namespace {
 
 constexpr int ROWS = 16;  // tokens a thread takes at a time
 
-// stream += added(token, column) for LANES columns; normed = layer norm of the stream.
-template <class Added>
-void add_norm(int64_t tokens, int64_t width, float* stream, const Added& added, const float* weight, const float* bias,
-              float* normed, int threads) {
+// Each of so many tokens, on so many threads.
+template <class Each>
+void each_token(int64_t tokens, int threads, const Each& each) {
     parallel((tokens + ROWS - 1) / ROWS, threads, [&](int64_t block) {
-        for (int64_t token = block * ROWS; token < std::min(tokens, (block + 1) * ROWS); token++) {
-            float *x = stream + token * width, *to = normed + token * width;
-            Floats total = {}, squares = {};
-            for (int64_t c = 0; c < width; c += LANES) {
-                Floats now = load(x + c) + added(token, c);
-                store(x + c, now);
-                total += now;
-            }
-            float mean = sum(total) / width;
-            for (int64_t c = 0; c < width; c += LANES) {
-                Floats centred = load(x + c) - mean;
-                squares += centred * centred;
-            }
-            float scale = 1.f / std::sqrt(sum(squares) / width + 1e-5f);
-            for (int64_t c = 0; c < width; c += LANES)
-                store(to + c, (load(x + c) - mean) * scale * load(weight + c) + load(bias + c));
-        }
+        for (int64_t token = block * ROWS; token < std::min(tokens, (block + 1) * ROWS); token++) each(token);
     });
+}
+
+// to = layer norm of the numbers from(column), LANES of them at a time.
+template <class From>
+void norm(int64_t width, const From& from, const float* weight, const float* bias, float* to) {
+    Floats total = {}, squares = {};
+    for (int64_t c = 0; c < width; c += LANES) total += from(c);
+    float mean = sum(total) / width;
+    for (int64_t c = 0; c < width; c += LANES) {
+        Floats centred = from(c) - mean;
+        squares += centred * centred;
+    }
+    float scale = 1.f / std::sqrt(sum(squares) / width + 1e-5f);
+    for (int64_t c = 0; c < width; c += LANES) store(to + c, (from(c) - mean) * scale * load(weight + c) + load(bias + c));
 }
 
 // The normed token before each one in its sequence, `carried` (B, C) before the first ones.
@@ -60,15 +57,14 @@ template <class T>
 void shift_mix(int64_t sequences, int64_t tokens, int64_t width, const int64_t* offsets, const float* normed,
                float* carried, int64_t mixes, const float* ratios, T* mixed, int threads) {
     std::vector<const float*> before = predecessors(sequences, tokens, width, offsets, normed, carried);
-    parallel((tokens + ROWS - 1) / ROWS, threads, [&](int64_t block) {
-        for (int64_t token = block * ROWS; token < std::min(tokens, (block + 1) * ROWS); token++)
-            for (int64_t m = 0; m < mixes; m++) {
-                T* to = mixed + (m * tokens + token) * width;
-                for (int64_t c = 0; c < width; c += LANES) {
-                    Floats now = load(normed + token * width + c);
-                    store(to + c, now + (load(before[token] + c) - now) * load(ratios + m * width + c));
-                }
+    each_token(tokens, threads, [&](int64_t token) {
+        for (int64_t m = 0; m < mixes; m++) {
+            T* to = mixed + (m * tokens + token) * width;
+            for (int64_t c = 0; c < width; c += LANES) {
+                Floats now = load(normed + token * width + c);
+                store(to + c, now + (load(before[token] + c) - now) * load(ratios + m * width + c));
             }
+        }
     });
     carry(sequences, width, offsets, normed, carried);
 }
@@ -78,36 +74,54 @@ struct Heads {
     int64_t first, count, all;
 };
 
-// `first_value` is written by the first layer, which has no value gate, and read by the others; y goes to
-// take(token, channel, numbers), LANES at a time. Projections are (T, C) of all heads, or with `blocks` of so many tokens,
-// blocked and of these heads alone.
+// What the time mix knows of one head of one sequence. The first layer, which has no value gate, writes `first_value`.
+template <class T>
+struct Head {
+    const Projected<T>& in;
+    const Vectors& layer;
+    T* first_value;
+    Span span;
+    int64_t channel;
+};
+
+// So many tokens of a head, at most STEPS, one after the other; take(token, channel, numbers) takes LANES of what they make.
 template <class T, class Take>
+void mix_steps(const Head<T>& head, int64_t token, int count, HeadState& state, const Take& take) {
+    Tokens tokens;
+    float bonus[STEPS];
+    for (int step = 0; step < count; step++) {
+        int64_t at = head.span.at(token + step);
+        bonus[step] = prepare(tokens.ready(step), head.in, head.layer, at, head.channel);
+        if (head.in.value_gate) continue;
+        for (int c = 0; c < N; c += LANES) store(head.first_value + at + c, load(tokens.v[step] + c));
+    }
+    advance(state, tokens, count);
+    for (int step = 0; step < count; step++)
+        finish(tokens.y[step], tokens.v[step], bonus[step], head.layer, head.in.gate + head.span.at(token + step), head.channel,
+               [&](int c, Floats x) { take(token + step, head.channel + c, x); });
+}
+
+// All tokens of a head that way.
+template <class T, class Take>
+void mix_singly(const Head<T>& head, HeadState& state, const Take& take) {
+    for (int64_t token = head.span.begin; token < head.span.end; token += STEPS)
+        mix_steps(head, token, static_cast<int>(std::min<int64_t>(STEPS, head.span.end - token)), state, take);
+}
+
+// mix(head, state) takes each of these heads of each sequence through its tokens. Projections are (T, C) of all heads, or
+// with `blocks` of so many tokens, blocked and of these heads alone.
+template <class T, class Mix>
 void time_mix(int64_t sequences, const Heads& heads, const int64_t* offsets, const Projected<T>& in, const Vectors& layer,
-              T* first_value, const Take& take, float* states, int64_t blocks, int threads) {
+              T* first_value, float* states, int64_t blocks, int threads, const Mix& mix) {
     parallel(sequences * heads.count, threads, [&](int64_t pair) {
         Span span = span_of(offsets, heads.count, pair);
         if (blocks) span = blocked(span, blocks);
         if (span.begin == span.end) return;
         HeadState state;
-        Tokens tokens;
-        float bonus[STEPS];
-        int64_t head = heads.first + span.head, channel = head * N;
+        int64_t head = heads.first + span.head;
         float* cells = states + (pair / heads.count * heads.all + head) * N * N;
         state.read(cells);
-        for (int64_t token = span.begin; token < span.end; token += STEPS) {
-            int count = static_cast<int>(std::min<int64_t>(STEPS, span.end - token));
-            for (int step = 0; step < count; step++) {
-                int64_t at = span.at(token + step);
-                bonus[step] = prepare(tokens.ready(step), in, layer, at, channel);
-                if (in.value_gate) continue;
-                for (int c = 0; c < N; c += LANES) store(first_value + at + c, load(tokens.v[step] + c));
-            }
-            advance(state, tokens, count);
-            for (int step = 0; step < count; step++) {
-                finish(tokens.y[step], tokens.v[step], bonus[step], layer, in.gate + span.at(token + step), channel,
-                       [&](int c, Floats x) { take(token + step, channel + c, x); });
-            }
-        }
+        mix(Head<T>{in, layer, first_value, span, head * N}, state);
         state.write(cells);
     });
 }

@@ -4,13 +4,14 @@
 //     left(slot, rows, inputs)         room for a left side, valid until its slot is used again
 //     own(slot, rows, inputs)          the same, for the calling thread alone
 //     some(left, first, count)         some rows of it: `first` is a multiple of FEW
-//     mix(mixtures, first, count, to)  so many mixtures of the tokens from `first` on become left sides, in this thread
+//     mix<count>(mixtures, to)         so many mixtures of a few tokens become left sides, in this thread
 //     through(left, by, to, f)         f(left · by') becomes one, in this thread
 //     taking(slot, rows, inputs)       takes the numbers of a left side: take(row, column, LANES of them)
 //     taken(slot, rows, inputs)        that left side, when it has them all
-//     multiply(left, by, to)           left · by' goes to a Place
-//     multiply_through(slot, left, by, second, to, f)   f(left · by') · second' goes to a Place
+//     multiply(left, by, to, add)      left · by' goes to a Place, or is added to what is there
+//     add_through(slot, left, by, second, to, f)   f(left · by') · second' is added to what is in a Place
 //     columns(by, first, count)        some of a matrix's outputs
+//     mix_head(head, state, take)      all tokens of a head through the time mix, in this thread
 
 #pragma once
 
@@ -33,35 +34,28 @@ struct Layer {
     Matrix<Packed> receptance, w1, w2, key, value, v1, v2, a1, a2, g1, g2, output, up, down;  // no v1 and v2 in the first
 };
 
-// Some tokens that follow one another, the sequences that have tokens among them, and their states in one layer.
+// Some tokens that follow one another, the sequences they are of, and where those begin among them.
+struct Tile {
+    int64_t begin, tokens, first;
+    std::vector<int64_t> offsets;
+
+    Tile(int64_t begin, int64_t end, int64_t sequences, const int64_t* all) : begin(begin), tokens(end - begin) {
+        first = std::upper_bound(all, all + sequences + 1, begin) - all - 1;
+        int64_t last = std::lower_bound(all, all + sequences + 1, end) - all;
+        for (int64_t s = first; s <= last; s++) offsets.push_back(std::clamp(all[s], begin, end) - begin);
+    }
+    int64_t sequences() const { return static_cast<int64_t>(offsets.size()) - 1; }
+};
+
+// A tile in one layer: its stream, which both of the layer's last products are added to, and its sequences' states.
 struct Part {
     int64_t tokens, sequences, heads;
     const int64_t* offsets;
-    float* stream;
-    Place added;
+    Place stream;
     float *first_value, *time_shift, *channel_shift, *wkv;
 
     int64_t width() const { return heads * N; }
 };
-
-constexpr int64_t FEW = 64;  // tokens whose mixtures stay in the second-level cache until they are used
-
-// Adds to the stream and norms it, and gives each(first, count) a few tokens at a time. One thread norms these just before,
-// so that they are still in its cache; of several, each would wait for the token before its first, so all are normed first.
-template <class Each>
-void norm_then(const Part& part, const float* weight, const float* bias, float* normed, int threads, const Each& each) {
-    auto norm = [&](int64_t first, int64_t count) {
-        int64_t skipped = first * part.width();
-        auto added = [=, to = part.added](int64_t token, int64_t column) { return load(to.at(first + token, column)); };
-        add_norm(count, part.width(), part.stream + skipped, added, weight, bias, normed + skipped, threads);
-    };
-    if (threads > 1) norm(0, part.tokens);
-    parallel((part.tokens + FEW - 1) / FEW, threads, [&](int64_t block) {
-        int64_t first = block * FEW, count = std::min(FEW, part.tokens - first);
-        if (threads == 1) norm(first, count);
-        each(first, count);
-    });
-}
 
 // What becomes of a product before the next one; objects, so that the compiler sees through them.
 constexpr auto SAME = [](Floats x) { return x; };
@@ -72,26 +66,57 @@ constexpr auto SQUARED = [](Floats x) {
     return x * x;
 };
 
-// Tokens, each mixed with the one before it, by each row of ratios.
+// Some normed tokens from `first` on, each mixed with the one before it, by each row of ratios.
 struct Mixtures {
     const float *normed, *ratios;
     const std::vector<const float*>& before;
-    int64_t width;
+    int64_t width, first;
 
     // LANES numbers of a token, and how far those of the token before are from them.
     struct Step {
         Floats now, back;
-        Floats by(const float* ratio) const { return now + back * load(ratio); }
+        Floats by(Floats ratio) const { return now + back * ratio; }
     };
     Step at(int64_t row, int64_t column) const {
-        Floats now = load(normed + row * width + column);
-        return {now, load(before[row] + column) - now};
+        Floats now = load(normed + (first + row) * width + column);
+        return {now, load(before[first + row] + column) - now};
     }
     const float* ratio(int64_t mixture, int64_t column) const { return ratios + mixture * width + column; }
 };
 
+// What stands before a layer's products: a norm, the ratios of the token shift, and each sequence's last normed token.
+struct Shift {
+    const float *weight, *bias, *ratios;
+    float* carried;
+};
+
+constexpr int64_t FEW = 64;  // tokens whose norms and mixtures stay in the second-level cache until they are used
+
+// Norms the stream and gives each(first, count, mixtures) a few tokens. One thread norms no more than these,
+// and keeps none; of several, each would wait for the token before its first, so all are normed first.
+template <class Each>
+void norm_then(const Part& part, const Shift& shift, int threads, const Each& each) {
+    static thread_local Room<float> room;
+    int64_t width = part.width(), together = threads > 1 ? part.tokens : FEW;
+    float* normed = kept(room, std::min(together, part.tokens) * width);
+    for (int64_t begin = 0; begin < part.tokens; begin += together) {
+        Tile tile(begin, std::min(begin + together, part.tokens), part.sequences, part.offsets);
+        float* carried = shift.carried + tile.first * width;
+        each_token(tile.tokens, threads, [&](int64_t token) {
+            auto from = [&](int64_t c) { return load(part.stream.at(begin + token, c)); };
+            norm(width, from, shift.weight, shift.bias, normed + token * width);
+        });
+        auto before = predecessors(tile.sequences(), tile.tokens, width, tile.offsets.data(), normed, carried);
+        parallel((tile.tokens + FEW - 1) / FEW, threads, [&](int64_t block) {
+            int64_t first = block * FEW, count = std::min(FEW, tile.tokens - first);
+            each(begin + first, count, Mixtures{normed, shift.ratios, before, width, first});
+        });
+        carry(tile.sequences(), width, tile.offsets.data(), normed, carried);
+    }
+}
+
 // Rooms for what a layer computes, the last four for some heads alone.
-enum RoomOf { NORMED, OF_R, OF_K, OF_V, OF_DECAY, OF_RATE, OF_GATE, OF_VALUE_GATE, ROOMS };
+enum RoomOf { OF_R, OF_K, OF_V, OF_DECAY, OF_RATE, OF_GATE, OF_VALUE_GATE, ROOMS };
 
 struct Rooms {
     Room<float> each[ROOMS];
@@ -106,28 +131,26 @@ template <class Desk>
 const float* project(const typename Desk::Left& left, const Matrix<typename Desk::Packed>& by, RoomOf place, Desk& desk,
                      Rooms& rooms) {
     float* out = rooms(place, left.rows * by.outputs);
-    desk.multiply(left, by, Place::blocks(out, left.rows));
+    desk.multiply(left, by, Place::blocks(out, left.rows), false);
     return out;
 }
 
 // All left sides of the time mix's projections. Those of w, a and g are wanted for narrow products alone, so they are made
 // for a few tokens at a time and used at once, while they are in the cache.
 template <class Desk>
-void project_inside(const Layer<typename Desk::Packed>& layer, const Part& part, float* normed, Desk& desk,
-                    typename Desk::Left* lefts) {
+void project_inside(const Layer<typename Desk::Packed>& layer, const Part& part, Desk& desk, typename Desk::Left* lefts) {
     int64_t tokens = part.tokens, width = part.width();
-    auto before = predecessors(part.sequences, tokens, width, part.offsets, normed, part.time_shift);
-    Mixtures mixtures{normed, layer.time_ratios, before, width};
     for (Slot slot : {R, K, V}) lefts[slot] = desk.left(slot, tokens, width);
     lefts[INNER_W] = desk.left(INNER_W, tokens, layer.w1.outputs);
     lefts[INNER_V] = desk.left(INNER_V, tokens, layer.v1.outputs);
     lefts[INNER_A] = desk.left(INNER_A, tokens, layer.a1.outputs);
     lefts[INNER_G] = desk.left(INNER_G, tokens, layer.g1.outputs);
-    norm_then(part, layer.time_weight, layer.time_bias, normed, desk.threads, [&](int64_t first, int64_t count) {
+    Shift shift{layer.time_weight, layer.time_bias, layer.time_ratios, part.time_shift};
+    norm_then(part, shift, desk.threads, [&](int64_t first, int64_t count, const Mixtures& mixtures) {
         typename Desk::Left few[SLOTS];
         for (Slot slot : {R, K, V, INNER_W, INNER_V, INNER_A, INNER_G}) few[slot] = desk.some(lefts[slot], first, count);
         for (Slot slot : {W, A, G}) few[slot] = desk.own(slot, count, width);
-        desk.mix(mixtures, first, MIXTURES, few);
+        desk.template mix<MIXTURES>(mixtures, few);
         desk.through(few[W], layer.w1, few[INNER_W], TANH);
         if (layer.v1.outputs) desk.through(few[V], layer.v1, few[INNER_V], SAME);
         desk.through(few[A], layer.a1, few[INNER_A], SAME);
@@ -152,17 +175,16 @@ void mix_heads(const Layer<typename Desk::Packed>& layer, const Part& part, int6
     in.value_gate = layer.v1.outputs ? gate(INNER_V, layer.v2, OF_VALUE_GATE) : nullptr;
     float* first_value = part.first_value + part.tokens * skipped;
     in.first_value = first_value;
+    auto take = desk.taking(OUT, part.tokens, part.width());
     time_mix(part.sequences, {first, heads, part.heads}, part.offsets, in, Vectors(layer.vectors, part.width()), first_value,
-             desk.taking(OUT, part.tokens, part.width()), part.wkv, part.tokens, desk.threads);
+             part.wkv, part.tokens, desk.threads,
+             [&](const Head<float>& head, HeadState& state) { Desk::mix_head(head, state, take); });
 }
 
 template <class Desk>
 void mix_time(const Layer<typename Desk::Packed>& layer, const Part& part, Desk& desk, Rooms& rooms) {
-    int64_t tokens = part.tokens, width = part.width();
-    float* normed = rooms(NORMED, tokens * width);
     typename Desk::Left lefts[SLOTS];
-    project_inside(layer, part, normed, desk, lefts);
-    carry(part.sequences, width, part.offsets, normed, part.time_shift);
+    project_inside(layer, part, desk, lefts);
 
     // Of all heads at once: head by head, the left sides would come from the third-level cache for each.
     Projected<float> in{};
@@ -172,64 +194,58 @@ void mix_time(const Layer<typename Desk::Packed>& layer, const Part& part, Desk&
     int64_t together = std::min<int64_t>(part.heads, (desk.threads + 1) / 2);  // a head is columns for two threads
     for (int64_t head = 0; head < part.heads; head += together)
         mix_heads(layer, part, head, std::min(together, part.heads - head), in, lefts, desk, rooms);
-    desk.multiply(desk.taken(OUT, tokens, width), layer.output, part.added);
+    desk.multiply(desk.taken(OUT, part.tokens, part.width()), layer.output, part.stream, true);
 }
 
 template <class Desk>
-void mix_channel(const Layer<typename Desk::Packed>& layer, const Part& part, Desk& desk, Rooms& rooms) {
-    int64_t tokens = part.tokens, width = part.width();
-    float* normed = rooms(NORMED, tokens * width);
-    auto before = predecessors(part.sequences, tokens, width, part.offsets, normed, part.channel_shift);
-    Mixtures mixtures{normed, layer.channel_ratios, before, width};
-    typename Desk::Left mixed = desk.left(K, tokens, width);
-    norm_then(part, layer.channel_weight, layer.channel_bias, normed, desk.threads, [&](int64_t first, int64_t count) {
+void mix_channel(const Layer<typename Desk::Packed>& layer, const Part& part, Desk& desk) {
+    typename Desk::Left mixed = desk.left(K, part.tokens, part.width());
+    Shift shift{layer.channel_weight, layer.channel_bias, layer.channel_ratios, part.channel_shift};
+    norm_then(part, shift, desk.threads, [&](int64_t first, int64_t count, const Mixtures& mixtures) {
         auto few = desk.some(mixed, first, count);
-        desk.mix(mixtures, first, 1, &few);
+        desk.template mix<1>(mixtures, &few);
     });
-    desk.multiply_through(OUT, mixed, layer.up, layer.down, part.added, SQUARED);
-    carry(part.sequences, width, part.offsets, normed, part.channel_shift);
+    desk.add_through(OUT, mixed, layer.up, layer.down, part.stream, SQUARED);
 }
 
-// Tokens that go through all layers together, the sequences they are of, and where those begin among them.
-struct Tile {
-    int64_t begin, tokens, first;
-    std::vector<int64_t> offsets;
+// Where the tile that begins there ends. What is left of a sequence begins a multiple of CHUNK from its beginning, so that
+// the same tokens are mixed together (`half_chunk.h`), whatever came before in the batch.
+inline int64_t end_of_tile(int64_t begin, int64_t size, int64_t sequences, const int64_t* offsets) {
+    int64_t end = std::min(begin + size, offsets[sequences]);
+    int64_t within = end - *(std::upper_bound(offsets, offsets + sequences, end) - 1);
+    return end == offsets[sequences] ? end : end - within % CHUNK;
+}
 
-    Tile(int64_t begin, int64_t most, int64_t sequences, const int64_t* all)
-        : begin(begin), tokens(std::min(most, all[sequences] - begin)) {
-        first = std::upper_bound(all, all + sequences + 1, begin) - all - 1;
-        int64_t last = std::lower_bound(all, all + sequences + 1, begin + tokens) - all;
-        for (int64_t s = first; s <= last; s++) offsets.push_back(std::clamp(all[s], begin, begin + tokens) - begin);
-    }
-    int64_t sequences() const { return static_cast<int64_t>(offsets.size()) - 1; }
-};
+// The stream of some tokens from rows to a Place, or back.
+inline void copy(const Place& from, const Place& to, int64_t tokens, int64_t width) {
+    for (int64_t token = 0; token < tokens; token++)
+        for (int64_t c = 0; c < width; c += N) memcpy(to.at(token, c), from.at(token, c), sizeof(float) * N);
+}
 
-// Takes `size` tokens at a time through all layers. stream (T, C) and added (T, C) become the two parts of the last sum;
-// shifts (layers, B, C) and wkv (layers, B, H, N, N) move on in place.
+// Takes up to `size` tokens at a time, a multiple of CHUNK, through all layers: stream (T, C), shifts (layers, B, C) and wkv
+// (layers, B, H, N, N) move on in place.
 template <class Desk>
 void whole_layers(int64_t layers, const Layer<typename Desk::Packed>* layer, int64_t size, int64_t sequences, int64_t heads,
-                  const int64_t* offsets, float* stream, float* added, float* time_shift, float* channel_shift, float* wkv,
-                  int threads) {
-    static thread_local Room<float> first_values, sums;
+                  const int64_t* offsets, float* stream, float* time_shift, float* channel_shift, float* wkv, int threads) {
+    static thread_local Room<float> first_values, streams;
     static thread_local Desk desk;
     static thread_local Rooms rooms;
     desk.threads = threads;
     int64_t width = heads * N;
-    for (int64_t begin = 0; begin < offsets[sequences]; begin += size) {
-        Tile tile(begin, size, sequences, offsets);
-        Place adding = Place::blocks(kept(sums, tile.tokens * width), tile.tokens);
-        std::fill_n(adding.first, tile.tokens * width, 0.f);
+    for (int64_t begin = 0, end; begin < offsets[sequences]; begin = end) {
+        end = end_of_tile(begin, size, sequences, offsets);
+        Tile tile(begin, end, sequences, offsets);
+        Place given = Place::rows(stream + begin * width, width);
+        Place own = Place::blocks(kept(streams, tile.tokens * width), tile.tokens);
+        copy(given, own, tile.tokens, width);
         for (int64_t index = 0; index < layers; index++) {
             int64_t state = index * sequences + tile.first;
-            Part part{tile.tokens, tile.sequences(), heads, tile.offsets.data(), stream + begin * width, adding,
-                      kept(first_values, size * width), time_shift + state * width, channel_shift + state * width,
-                      wkv + state * width * N};
+            Part part{tile.tokens, tile.sequences(), heads, tile.offsets.data(), own, kept(first_values, size * width),
+                      time_shift + state * width, channel_shift + state * width, wkv + state * width * N};
             mix_time(layer[index], part, desk, rooms);
-            mix_channel(layer[index], part, desk, rooms);
+            mix_channel(layer[index], part, desk);
         }
-        for (int64_t token = 0; token < tile.tokens; token++)
-            for (int64_t c = 0; c < width; c += N)
-                memcpy(added + (begin + token) * width + c, adding.at(token, c), sizeof(float) * N);
+        copy(own, given, tile.tokens, width);
     }
 }
 
@@ -238,8 +254,8 @@ void whole_layers(int64_t layers, const Layer<typename Desk::Packed>* layer, int
 // The plain C symbol of one kind, that `whole_layers.py` calls.
 #define WHOLE_LAYERS(NAME, DESK)                                                                                       \
     extern "C" void NAME##_layers(int64_t layers, const Layer<DESK::Packed>* layer, int64_t tile, int64_t sequences,   \
-                                  int64_t heads, const int64_t* offsets, float* stream, float* added,                  \
-                                  float* time_shift, float* channel_shift, float* wkv, int threads) {                  \
-        whole_layers<DESK>(layers, layer, tile, sequences, heads, offsets, stream, added, time_shift, channel_shift,   \
-                           wkv, threads);                                                                              \
+                                  int64_t heads, const int64_t* offsets, float* stream, float* time_shift,             \
+                                  float* channel_shift, float* wkv, int threads) {                                     \
+        whole_layers<DESK>(layers, layer, tile, sequences, heads, offsets, stream, time_shift, channel_shift, wkv,     \
+                           threads);                                                                                   \
     }

@@ -12,6 +12,7 @@
 namespace {
 
 constexpr int STEPS = 8;  // tokens prepared together, so that they and the state stay in the first-level cache
+constexpr int CHUNK = 16;  // tokens that tiles take at once, and whose states the backward pass computes again together
 
 // Where the vectors of one token of one head go, N each; the last three are the gates that made b, the decay and v.
 struct Ready {

@@ -72,21 +72,31 @@ inline Floats pick(Floats first, Floats second, Ints lanes) {
 #endif
 }
 
-// Rows become columns: each round interleaves the first half of the rows with the second.
+// Lanes of the first halves of two vectors in turn, or of their second halves.
+inline Floats zip(Floats first, Floats second, bool high) {
+    Ints lanes;
+    for (int lane = 0; lane < LANES; lane++) lanes[lane] = lane / 2 + lane % 2 * LANES + (high ? LANES / 2 : 0);
+    return pick(first, second, lanes);
+}
+
+// Rows become columns: each round zips the first half of the rows with the second.
 inline void transpose(Floats (&rows)[LANES]) {
-    Ints low, high;
-    for (int lane = 0; lane < LANES; lane++) {
-        low[lane] = lane / 2 + (lane % 2) * LANES;
-        high[lane] = low[lane] + LANES / 2;
-    }
     for (int round = 1; round < LANES; round *= 2) {
         Floats mixed[LANES];
         for (int row = 0; row < LANES / 2; row++) {
-            mixed[2 * row] = pick(rows[row], rows[row + LANES / 2], low);
-            mixed[2 * row + 1] = pick(rows[row], rows[row + LANES / 2], high);
+            mixed[2 * row] = zip(rows[row], rows[row + LANES / 2], false);
+            mixed[2 * row + 1] = zip(rows[row], rows[row + LANES / 2], true);
         }
         std::copy(mixed, mixed + LANES, rows);
     }
+}
+
+// The sum of each row, in the lane of its number; the rows are lost.
+inline Floats sums(Floats (&rows)[LANES]) {
+    for (int half = LANES / 2; half; half /= 2)
+        for (int row = 0; row < half; row++)
+            rows[row] = zip(rows[row], rows[row + half], false) + zip(rows[row], rows[row + half], true);
+    return rows[0];
 }
 
 // From -87 to 87; what is not a number stays so.
