@@ -31,6 +31,7 @@ REQUIREMENTS := import tomllib; project = tomllib.load(open("pyproject.toml", "r
 	touch $@
 
 .venv/editable: .venv/dependencies setup.py $(wildcard modalities/rwkv/kernels/*)
+	rm -f modalities/rwkv/_kernels_*  # one that no longer compiles is left out without a word, and the old one would stay
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	rm -f .venv/wheel
 	touch $@

@@ -14,7 +14,9 @@ KERNELS = Path("modalities/rwkv/kernels")
 LEVELS = {"_kernels_1": []}
 if platform.machine() in ("x86_64", "AMD64"):
     WIDE = ["-march=x86-64-v4", "-mprefer-vector-width=512"]
-    LEVELS |= {"_kernels_3": ["-march=x86-64-v3"], "_kernels_4": WIDE, "_kernels_5": [*WIDE, "-mavx512bf16"]}
+    HALF = [*WIDE, "-mavx512bf16"]
+    LEVELS |= {"_kernels_3": ["-march=x86-64-v3"], "_kernels_4": WIDE, "_kernels_5": HALF}
+    LEVELS |= {"_kernels_6": [*HALF, "-mamx-tile", "-mamx-bf16"]}
 
 
 class Build(build_ext):

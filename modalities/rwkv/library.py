@@ -8,8 +8,8 @@ from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
-LEVELS = (5, 4, 3, 1)
-"""x86-64 levels that the kernels are compiled for, fastest first; 5 is 4 with bfloat16, 1 runs anywhere."""
+LEVELS = (6, 5, 4, 3, 1)
+"""x86-64 levels that the kernels are compiled for, fastest first; 5 is 4 with bfloat16, 6 with tiles, 1 runs anywhere."""
 
 
 def library_path(level: int) -> Path | None:
@@ -71,15 +71,16 @@ def operator_status() -> str:
     for level in allowed_levels():
         library = load_level(level)
         if library is not None:
-            return f"compiled kernels, {_described(level, library)}"
+            return f"compiled kernels, level {level} ({_DESCRIBED[level]})"
     if library_path(1) is None:
         return "no compiled kernels, PyTorch is used (slower): install a C++ compiler, then reinstall capitoline"
     return f"the compiled kernels cannot be loaded, PyTorch is used (slower): see `ldd {library_path(1)}`"
 
 
-def _described(level: int, library: ctypes.CDLL) -> str:
-    if level == 1:
-        return "level 1 (any processor)"
-    if level < 5:
-        return f"level {level} (x86-64-v{level})"
-    return "level 5 (x86-64-v4, bfloat16 in " + ("tiles: AMX)" if library.half_tiles(1) else "vectors: AVX512-BF16)")
+_DESCRIBED = {
+    1: "any processor",
+    3: "x86-64-v3",
+    4: "x86-64-v4",
+    5: "x86-64-v4, bfloat16 in vectors: AVX512-BF16",
+    6: "x86-64-v4, bfloat16 in tiles: AMX",
+}

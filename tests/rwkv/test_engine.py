@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
 
+from capitoline.modalities.rwkv import library
 from capitoline.modalities.rwkv.engine import Engine
 from capitoline.modalities.rwkv.library import kernels
 from capitoline.modalities.rwkv.model import RWKV7
@@ -99,21 +100,26 @@ def test_layers_in_bfloat16_round_no_more_than_the_layers_one_by_one(
 NARROW = Size(500, 64, 2, decay_rank=16, rate_rank=48, feed_forward=80)
 DEEP = Size(500, 832, 1)
 """Wider than what is added up at once, so that sums are put away and fetched again."""
+TILES = 6
+"""The level with tiles."""
+
+
+@pytest.fixture
+def no_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Engines made from now on multiply bfloat16 by vectors."""
+    if TILES in library.allowed_levels():
+        monkeypatch.setenv("CAPITOLINE_KERNEL_LEVEL", str(TILES - 1))
 
 
 @pytest.mark.parametrize("size", [Size(500, 128, 3), NARROW, DEEP])
-def test_tiles_and_vectors_multiply_alike(size: Size) -> None:
-    library = kernels()
-    if not available(Kind.HALF) or library is None or not library.half_tiles(1):
+def test_tiles_and_vectors_compute_alike(size: Size, request: pytest.FixtureRequest) -> None:
+    if TILES not in library.allowed_levels() or library.load_level(TILES) is None:
         pytest.skip("no AMX here")
     ids, offsets = random_batch(500, LENGTHS)
-    engine = Engine(random_model(size), torch.bfloat16)
-    tiles, _ = engine.hidden(ids, offsets)
-    try:
-        assert not library.half_tiles(0)
-        vectors, _ = engine.hidden(ids, offsets)
-    finally:
-        library.half_tiles(1)
+    model = random_model(size)
+    tiles, _ = Engine(model, torch.bfloat16).hidden(ids, offsets)
+    request.getfixturevalue("no_tiles")
+    vectors, _ = Engine(model, torch.bfloat16).hidden(ids, offsets)
     assert not torch.equal(tiles, vectors), "both went the same way"
     assert (tiles - vectors).norm() < 5e-3 * vectors.norm()
 
@@ -135,18 +141,6 @@ def test_threads_change_nothing(model: RWKV7, kind: Kind) -> None:
     finally:
         torch.set_num_threads(threads)
     assert torch.equal(found, expected)
-
-
-@pytest.fixture
-def no_tiles() -> Iterator[None]:
-    """Vectors of bfloat16 instead, where the processor has both."""
-    library = kernels()
-    if available(Kind.HALF) and library is not None:
-        library.half_tiles(0)
-        yield
-        library.half_tiles(1)
-    else:
-        yield
 
 
 def pieces(engine: Engine, ids: Tensor, offsets: Tensor, cut: int) -> tuple[Tensor, State]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,13 @@ from capitoline.modalities.rwkv.operator import choose
 from capitoline.modalities.rwkv.size import Size
 from tests.rwkv.official import random_batch, random_model
 from tests.rwkv.test_operator import NAMES, inputs, run
+
+
+def test_where_one_level_was_compiled_so_were_all() -> None:
+    if library.library_path(1) is None:
+        pytest.skip(library.operator_status())
+    wanted = library.LEVELS if platform.machine() in ("x86_64", "AMD64") else (1,)
+    assert all(library.library_path(level) for level in wanted)
 
 
 @pytest.mark.parametrize("level", library.LEVELS)
@@ -55,7 +63,7 @@ def test_what_lesser_processors_run_is_right_too(level: int) -> None:
 
 def test_a_level_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CAPITOLINE_KERNEL_LEVEL", "avx2")
-    with pytest.raises(ValueError, match="must be one of 5, 4, 3, 1"):
+    with pytest.raises(ValueError, match="must be one of 6, 5, 4, 3, 1"):
         library.kernels()
 
 

@@ -1,5 +1,5 @@
-// Matrix products of bfloat16 with sums in float32, for processors that multiply it: by tiles (AMX) or by vectors
-// (AVX512-BF16), from the same layout. A tile is 16 rows of 32 products deep.
+// Matrix products of bfloat16 with sums in float32, for processors that multiply it: compiled for tiles (AMX) or for
+// vectors (AVX512-BF16), from the same layout. A tile is 16 rows of 32 products deep.
 //
 // Left sides lie as [16 rows][32 deep][row][inner], right sides, the weights, as [16 columns][32 deep][pair][column][2];
 // what is missing to a whole tile is zero in depth and anything in rows.
@@ -7,8 +7,6 @@
 #pragma once
 
 #include <immintrin.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <cstring>
 
@@ -22,7 +20,11 @@ constexpr int64_t CELL = SIDE * DEPTH;   // numbers of a tile of either side
 constexpr int64_t PAIR = 2 * SIDE;       // rows or columns computed together: as many tiles of sums as there is room for
 // Tiles deep that are added up before the next rows. The weights of these stay in the first-level cache: all of its 48 KB,
 // where left sides stream past (AMX), or half of 32 KB.
-constexpr int64_t TILES_DEEP = 24, VECTORS_DEEP = 8;
+#if defined(__AMX_BF16__)
+constexpr int64_t DEEP = 24;
+#else
+constexpr int64_t DEEP = 8;
+#endif
 
 inline int64_t whole(int64_t count, int64_t step) { return (count + step - 1) / step; }
 
@@ -46,28 +48,20 @@ inline void fill_up(bfloat16* row, int64_t inner) {
     if (inner % DEPTH) put(row, inner, Floats{});
 }
 
-#define TILED __attribute__((target("amx-tile,amx-bf16"), noinline))
+#if defined(__AMX_BF16__)
 
 // Tiles are state of the thread, and others in this process (oneDNN) have a use of their own for them.
 class TileUse {
 public:
-    TILED TileUse() {
+    TileUse() {
         alignas(64) static constexpr Shape ALL{1, 0, {}, {64, 64, 64, 64, 64, 64, 64, 64}, {}, {16, 16, 16, 16, 16, 16, 16, 16}, {}};
         _tile_storeconfig(&before);
         _tile_loadconfig(&ALL);
     }
-    TILED ~TileUse() {
+    ~TileUse() {
         if (before.palette) _tile_loadconfig(&before);
         else _tile_release();
     }
-
-    // Whether the processor has them, the system lets this process use them, which it must ask for, and nobody forbids it.
-    static bool allowed() {
-        static const bool found = ask();
-        return found && !forbidden;
-    }
-
-    static inline std::atomic<bool> forbidden{false};  // so that the other way can be tested on the same machine
 
 private:
     struct Shape {
@@ -76,15 +70,15 @@ private:
         uint8_t rows[8], none[8];
     };
     alignas(64) Shape before;
-
-    static bool ask() {
-        constexpr long REQUEST_PERMISSION = 0x1023, TILE_DATA = 18;  // arch_prctl(2)
-        unsigned a = 7, b, c = 0, d;
-        __asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
-        bool tiles = d >> 24 & 1, bf16 = d >> 22 & 1;
-        return tiles && bf16 && syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
-    }
 };
+
+#else
+
+struct TileUse {
+    ~TileUse() {}  // so that it is used
+};
+
+#endif
 
 // Weights that will be read soon, fetched so many lines a step of depth: they come from far away.
 struct Coming {
@@ -113,8 +107,10 @@ struct Square {
 // to = from + left · right; `from` is null at the beginning.
 using Step = void (*)(const Deep& deep, const Square* from, const Square& to, Coming& coming);
 
+#if defined(__AMX_BF16__)
+
 template <int DOWN, int ACROSS>
-TILED void tile_step(const Deep& deep, const Square* from, const Square& to, Coming& coming) {
+void add_step(const Deep& deep, const Square* from, const Square& to, Coming& coming) {
     constexpr bool BOTH = DOWN > 1 && ACROSS > 1;
     if (from) {
         int64_t apart = from->stride * sizeof(float);
@@ -148,8 +144,10 @@ TILED void tile_step(const Deep& deep, const Square* from, const Square& to, Com
     if (BOTH) _tile_stored(3, to.at(1, 1), apart);
 }
 
+#else
+
 template <int DOWN, int ACROSS>
-void vector_step(const Deep& deep, const Square* from, const Square& to, Coming& coming) {
+void add_step(const Deep& deep, const Square* from, const Square& to, Coming& coming) {
     constexpr int TALL = 8;  // rows whose sums stay in registers together
     for (int64_t row = 0; row < DOWN * SIDE; row += TALL) {
         __m512 total[TALL][ACROSS];
@@ -175,11 +173,11 @@ void vector_step(const Deep& deep, const Square* from, const Square& to, Coming&
     }
 }
 
-inline Step step_of(bool tiles, bool down, bool across) {
-    static constexpr Step STEPS[2][2][2] = {
-        {{vector_step<1, 1>, vector_step<1, 2>}, {vector_step<2, 1>, vector_step<2, 2>}},
-        {{tile_step<1, 1>, tile_step<1, 2>}, {tile_step<2, 1>, tile_step<2, 2>}}};
-    return STEPS[tiles][down][across];
+#endif
+
+inline Step step_of(bool down, bool across) {
+    static constexpr Step STEPS[2][2] = {{add_step<1, 1>, add_step<1, 2>}, {add_step<2, 1>, add_step<2, 2>}};
+    return STEPS[down][across];
 }
 
 // Where whole tiles of sums go at once: nowhere, if they have to pass through take(row, column, sums of one or two times
@@ -221,7 +219,6 @@ struct Product {
     int64_t rows;
     const bfloat16* left;
     Right right;
-    bool tiles;
 
     int64_t depth() const { return whole(right.inner, DEPTH); }
 };
@@ -248,7 +245,7 @@ void multiply_square(const Product& product, int64_t row, int64_t column, int64_
     const Square* to = last && there.first ? &there : &own;
     Deep deep{product.left + row / SIDE * next_left + begin * CELL,
               product.right.tiles + column / SIDE * next_right + begin * CELL, count, next_left, next_right};
-    step_of(product.tiles, down, across)(deep, before, *to, coming);
+    step_of(down, across)(deep, before, *to, coming);
     if (!last || to == &there) return;
     for (int64_t r = row; r < std::min(product.rows, row + PAIR); r++, sums += PAIR)
         if (across) sink.take(r, column, load(sums), load(sums + SIDE));
@@ -262,7 +259,7 @@ void multiply_columns(const Product& product, int64_t column, const Sink& sink) 
     int64_t depth = product.depth(), pairs = whole(product.rows, PAIR), next = column + PAIR;
     float* sums = kept(room, pairs * PAIR * PAIR);
     Coming coming{product.right.tiles + next / SIDE * product.right.next, next < product.right.columns ? whole(PAIR, pairs) : 0};
-    int64_t slice = whole(depth, whole(depth, product.tiles ? TILES_DEEP : VECTORS_DEEP));  // all about as deep
+    int64_t slice = whole(depth, whole(depth, DEEP));  // all about as deep
     for (int64_t begin = 0; begin < depth; begin += slice)
         for (int64_t row = 0; row < product.rows; row += PAIR)
             multiply_square(product, row, column, begin, std::min(slice, depth - begin), sums + row * PAIR, coming, sink);
@@ -273,13 +270,9 @@ template <class Sink>
 void multiply_half(int64_t rows, const bfloat16* left, const Right& right, int threads, const Sink& sink) {
     int64_t pairs = whole(right.columns, PAIR), parts = std::min<int64_t>(threads, pairs);
     parallel(parts, threads, [&](int64_t part) {
-        auto multiply = [&](bool tiles) {
-            for (int64_t pair = pairs * part / parts; pair < pairs * (part + 1) / parts; pair++)
-                multiply_columns({rows, left, right, tiles}, pair * PAIR, sink);
-        };
-        if (!TileUse::allowed()) return multiply(false);
         TileUse use;
-        multiply(true);
+        for (int64_t pair = pairs * part / parts; pair < pairs * (part + 1) / parts; pair++)
+            multiply_columns({rows, left, right}, pair * PAIR, sink);
     });
 }
 

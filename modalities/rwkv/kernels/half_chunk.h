@@ -14,6 +14,8 @@
 
 #pragma once
 
+#if defined(__AMX_BF16__)
+
 #include "half.h"
 #include "inference.h"
 
@@ -39,6 +41,16 @@ inline Floats coarse_sigmoid(Floats x) {
     return _mm512_rcp14_ps(1.f + Floats(_mm512_scalef_ps(series, x)));
 }
 
+// x · exp(DECAY_SCALE · rate). The exponent is within 10⁻⁵ of itself, however near to zero, so that what fades slowly is right
+// after any number of tokens; after Lawson's fit.
+inline Floats faded(Floats x, Floats rate) {
+    Floats series = splat(0.0044305813f);
+    series = series * rate - 0.036453657f;
+    series = series * rate + 0.18379174f;
+    series = series * rate - 0.60652585f;
+    return x + x * (rate * series);
+}
+
 // A sigmoid of sums with a bias.
 struct Gate {
     static constexpr float SCALE = -1.44269504088896341f;  // -log2(e)
@@ -52,7 +64,7 @@ public:
     // Takes `count` tokens, at most CHUNK, through; `ready`: the state is the one that the last chunk left.
     template <class Take>
     void mix(const Head<float>& head, int64_t token, int count, HeadState& state, bool ready, const Take& take) {
-        for (int c = 0; c < N; c += LANES) prepare(head, token, count, c);
+        for (int c = 0; c < N; c += DEPTH) prepare(head, token, count, c);
         for (int step = count; step < CHUNK; step++) leave_out(step);
         store(shrink, -1.f / Floats(_mm512_max_ps(sums(lengths), splat(1e-24f))));
         store(bonus, sums(bonuses));
@@ -81,50 +93,76 @@ private:
     float decays[N], shrink[CHUNK], bonus[CHUNK];
     Floats lengths[CHUNK], bonuses[CHUNK];  // sums to be made of each
 
-    // LANES channels of all tokens, as `prepare` in `gates.h` has them.
+    // LANES channels of one token after the other: what `prepare` in `gates.h` does, decayed.
+    class Channels {
+    public:
+        Floats a, r, b, k, v, length, bonus, decayed = splat(1.f);
+
+        Channels(const Head<float>& head, int64_t channel)
+            : head(head), rate_of(head.layer.a0 + channel), opening_of(head.layer.v0 + channel),
+              fading_of(head.layer.w0 + channel), k_k(load(head.layer.k_k + channel)), k_a(load(head.layer.k_a + channel)),
+              r_k(load(head.layer.r_k + channel)), others(1.f - k_a) {}
+
+        void next(int64_t at) {
+            const Projected<float>& in = head.in;
+            int64_t soon = at + CHUNK * head.span.step;  // from far away, and in a page of its own
+            for (const float* from : {in.r, in.k, in.v, in.first_value}) __builtin_prefetch(from + soon, 0, 2);
+            Floats rate = rate_of(in.rate + at), key = load(in.k + at), removal = key * k_k;
+            r = load(in.r + at);
+            v = load(in.v + at);
+            key *= others + rate * k_a;
+            length = removal * removal;
+            bonus = r * key * r_k;
+            if (in.value_gate) v += (load(in.first_value + at) - v) * opening_of(in.value_gate + at);
+            else store(head.first_value + at, v);
+            a = removal * decayed;
+            decayed = faded(decayed, fading_of(in.decay + at));
+            Floats grown = _mm512_rcp14_ps(decayed);
+            r *= decayed;
+            b = removal * rate * grown;
+            k = key * grown;
+        }
+
+    private:
+        const Head<float>& head;
+        Gate rate_of, opening_of, fading_of;
+        Floats k_k, k_a, r_k, others;
+    };
+
+    // DEPTH channels from c on of all tokens.
     void prepare(const Head<float>& head, int64_t token, int count, int c) {
-        const Projected<float>& in = head.in;
-        int64_t own = head.channel + c;
-        Gate rate_of(head.layer.a0 + own), opening_of(head.layer.v0 + own), fading_of(head.layer.w0 + own);
-        Floats k_k = load(head.layer.k_k + own), k_a = load(head.layer.k_a + own), r_k = load(head.layer.r_k + own);
-        Floats decayed = splat(1.f), others = 1.f - k_a;
+        Channels low(head, head.channel + c), high(head, head.channel + c + LANES);
         for (int t = 0; t < count; t++) {
             int64_t at = head.span.at(token + t) + c;
-            int64_t next = at + CHUNK * head.span.step;  // from far away, and in a page of its own
-            for (const float* from : {in.r, in.k, in.v, in.first_value}) __builtin_prefetch(from + next, 0, 2);
-            Floats r = load(in.r + at), key = load(in.k + at), value = load(in.v + at), rate = rate_of(in.rate + at);
-            Floats removal = key * k_k;
-            key *= others + rate * k_a;
-            lengths[t] = (c ? lengths[t] : Floats{}) + removal * removal;
-            bonuses[t] = (c ? bonuses[t] : Floats{}) + r * key * r_k;
-            if (in.value_gate) value += (load(in.first_value + at) - value) * opening_of(in.value_gate + at);
-            else store(head.first_value + at, value);
-            put_value(t, c, Floats{}, value);
-            store(v[t] + c, value);
-            store_half(row(asking[A][0], t, c), removal * decayed);
-            decayed *= decay_of(fading_of(in.decay + at));
-            Floats grown = _mm512_rcp14_ps(decayed);
-            store_half(row(asking[R][0], t, c), r * decayed);
-            store_half(row(asked[0][B], t, c, 2), removal * rate * grown);
-            store_half(row(asked[0][K], t, c, 2), key * grown);
+            low.next(at);
+            high.next(at + LANES);
+            lengths[t] = (c ? lengths[t] : Floats{}) + low.length + high.length;
+            bonuses[t] = (c ? bonuses[t] : Floats{}) + low.bonus + high.bonus;
+            put_value(t, c, Floats{}, low.v);
+            put_value(t, c + LANES, Floats{}, high.v);
+            store(v[t] + c, low.v);
+            store(v[t] + c + LANES, high.v);
+            put(asking[A][0] + t * DEPTH, c, low.a, high.a);
+            put(asking[R][0] + t * DEPTH, c, low.r, high.r);
+            put(asked[c / DEPTH][B] + t * DEPTH, 0, low.b, high.b);
+            put(asked[c / DEPTH][K] + t * DEPTH, 0, low.k, high.k);
         }
-        store(decays + c, decayed);
+        store(decays + c, low.decayed);
+        store(decays + c + LANES, high.decayed);
     }
 
     // A token that is not there changes nothing.
     void leave_out(int t) {
+        for (int part = 0; part < PARTS; part++)
+            for (int side : {0, 1}) {
+                put(asking[side][part] + t * DEPTH, 0, Floats{}, Floats{});
+                put(asked[part][side] + t * DEPTH, 0, Floats{}, Floats{});
+            }
         for (int c = 0; c < N; c += LANES) {
-            for (auto& side : asking) store_half(row(side[0], t, c), Floats{});
-            for (auto& side : asked[0]) store_half(row(side, t, c, 2), Floats{});
             put_value(t, c, Floats{}, Floats{});
             store(v[t] + c, Floats{});
         }
         lengths[t] = bonuses[t] = Floats{};
-    }
-
-    // A token's row from channel c on; the tiles of its channels lie so many apart.
-    static bfloat16* row(bfloat16* side, int t, int c, int apart = 1) {
-        return side + c / DEPTH * apart * CELL + t * DEPTH + c % DEPTH;
     }
 
     void put_value(int t, int c, Floats of_u, Floats of_v) { _mm512_store_si512(values[c / SIDE] + t * DEPTH, zip_half(of_u, of_v)); }
@@ -148,7 +186,7 @@ private:
         }
     }
 
-    TILED void score() {
+    void score() {
         _tile_zero(0);
         _tile_zero(1);
         _tile_zero(2);
@@ -179,7 +217,7 @@ private:
     }
 
     // u = what a~ reads of the state and of v; y = what r~ reads of the state.
-    TILED void read() {
+    void read() {
         _tile_loadd(4, asking[A][0], 64);
         _tile_loadd(5, asking[A][1], 64);
         _tile_loadd(6, asking[R][0], 64);
@@ -217,7 +255,7 @@ private:
     }
 
     // y += what r~ reads of the tokens; the state, undecayed, += what they write.
-    TILED void write(HeadState& state) {
+    void write(HeadState& state) {
         _tile_loadd(4, values[0], 64);
         _tile_loadd(5, values[1], 64);
         _tile_loadd(6, values[2], 64);
@@ -227,7 +265,7 @@ private:
     }
 
     // Rows += left · values, which are in the tiles from 4 on.
-    TILED static void add(const bfloat16* left, float* rows) {
+    static void add(const bfloat16* left, float* rows) {
         constexpr int64_t APART = N * sizeof(float);
         _tile_loadd(3, left, 64);
         _tile_loadd(0, rows, APART);
@@ -310,3 +348,5 @@ void mix_chunks(const Head<float>& head, HeadState& state, const Take& take) {
 }
 
 }  // namespace
+
+#endif

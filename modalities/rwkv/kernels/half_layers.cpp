@@ -3,8 +3,9 @@
 
 #if defined(__AVX512BF16__)
 
-#include "layers.h"
+#include "half.h"
 #include "half_chunk.h"
+#include "layers.h"
 
 namespace {
 
@@ -76,8 +77,11 @@ public:
 
     template <class Take>
     static void mix_head(const Head<float>& head, HeadState& state, const Take& take) {
-        if (TileUse::allowed()) mix_chunks(head, state, take);
-        else mix_singly(head, state, take);
+#if defined(__AMX_BF16__)
+        mix_chunks(head, state, take);
+#else
+        mix_singly(head, state, take);
+#endif
     }
 
     Matrix<Packed> columns(const Matrix<Packed>& by, int64_t first, int64_t count) {
@@ -115,12 +119,6 @@ extern "C" void half_pack(int64_t outputs, int64_t inputs, const float* weights,
         bfloat16* to = packed + output / SIDE * depth * CELL + output % SIDE * 2;
         for (int64_t pair = 0; pair < depth * DEPTH / 2; pair++) memcpy(to + pair * DEPTH, row.data() + 2 * pair, 2 * sizeof(bfloat16));
     }
-}
-
-// Whether products go by tiles here, if they may.
-extern "C" int half_tiles(int may) {
-    TileUse::forbidden = !may;
-    return TileUse::allowed();
 }
 
 #endif
