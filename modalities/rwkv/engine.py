@@ -37,6 +37,8 @@ class Engine:
         model: its weights are copied; later changes to it are not seen.
         dtype: of matrix products: bfloat16, float32 or int16, which is fixed point (see `products.py`);
             the best for this processor if not given. Norms, gates and states are always float32.
+            By tiles (AMX) a text fed in pieces gives what it gives whole to the bit if it is cut at multiples of
+            sixteen tokens, and within bfloat16's rounding elsewhere; in other 16 bits to the bit anywhere.
     """
 
     def __init__(self, model: RWKV7, dtype: torch.dtype | None = None) -> None:

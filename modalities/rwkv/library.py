@@ -9,7 +9,7 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 LEVELS = (6, 5, 4, 3, 1)
-"""x86-64 levels that the kernels are compiled for, fastest first; 5 is 4 with bfloat16, 6 with tiles, 1 runs anywhere."""
+"""What the kernels are compiled for, fastest first: x86-64 levels, 5 with bfloat16, 6 with tiles; 1 runs anywhere."""
 
 
 def library_path(level: int) -> Path | None:

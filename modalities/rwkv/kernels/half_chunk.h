@@ -22,7 +22,7 @@
 namespace {
 
 constexpr int BLOCKS = N / SIDE, PARTS = N / DEPTH;
-constexpr int FEWEST = 6;  // tokens from which on a chunk is faster than as many steps
+constexpr int FEWEST = 8;  // tokens from which on a chunk is faster than as many steps
 
 // Two vectors in bfloat16, their numbers in turn: as a right side wants two rows, or a left side two columns.
 inline __m512i zip_half(Floats first, Floats second) {
@@ -31,7 +31,7 @@ inline __m512i zip_half(Floats first, Floats second) {
     return _mm512_permutexvar_epi16(_mm512_load_si512(ORDER), reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(second, first)));
 }
 
-// 1 / (1 + 2^x) within 2·10⁻⁴ of it, which is a sixteenth of what bfloat16 rounds by; 2^x after Lawson's fit.
+// 1 / (1 + 2^x) within 2·10⁻⁴ of it, which is a tenth of what bfloat16 rounds by; 2^x after Lawson's fit.
 inline Floats coarse_sigmoid(Floats x) {
     Floats rest = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
     Floats series = splat(0.07802452f);
@@ -80,15 +80,15 @@ public:
     }
 
 private:
-    enum Of { A, R };  // that ask the state and earlier tokens
+    enum Of { A, R };    // that ask the state and earlier tokens
     enum From { B, K };  // that are asked
-    bfloat16 asking[2][PARTS][CELL];        // a~ and r~: [token][key]
-    bfloat16 asked[PARTS][2][CELL];         // b~ and k~: [token][key], `turn` makes right sides of them
-    bfloat16 written[BLOCKS][CELL];         // both, as left sides: [key][token][b, k]
-    bfloat16 state_half[PARTS][BLOCKS][CELL];
-    bfloat16 weights[2][CELL];              // of u and v of earlier tokens: [token][earlier token][u, v]
-    bfloat16 values[BLOCKS][CELL];          // u and v: [token][value][u, v]
-    float scores[2][2][SIDE][SIDE];         // a~ and r~ with b~ and k~
+    bfloat16 asking[2][PARTS][CELL];           // a~ and r~: [token][key]
+    bfloat16 asked[PARTS][2][CELL];            // b~ and k~: [token][key], until `turn` makes right sides of them
+    bfloat16 written[BLOCKS][CELL];            // both, as left sides: [key][token][b, k]
+    bfloat16 state_half[PARTS][BLOCKS][CELL];  // the state before, as a right side: [pair of keys][value][2]
+    bfloat16 weights[2][CELL];                 // of u and v of earlier tokens: [token][earlier token][u, v]
+    bfloat16 values[BLOCKS][CELL];             // u and v: [token][value][u, v]
+    float scores[2][2][SIDE][SIDE];            // a~ and r~ with b~ and k~
     float u[CHUNK][N], y[CHUNK][N], v[CHUNK][N];
     float decays[N], shrink[CHUNK], bonus[CHUNK];
     Floats lengths[CHUNK], bonuses[CHUNK];  // sums to be made of each

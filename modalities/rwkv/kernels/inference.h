@@ -20,18 +20,23 @@ void each_token(int64_t tokens, int threads, const Each& each) {
     });
 }
 
-// to = layer norm of the numbers from(column), LANES of them at a time.
+// to = layer norm of the numbers from(column), LANES of them at a time and each asked for once.
 template <class From>
 void norm(int64_t width, const From& from, const float* weight, const float* bias, float* to) {
     Floats total = {}, squares = {};
-    for (int64_t c = 0; c < width; c += LANES) total += from(c);
+    for (int64_t c = 0; c < width; c += LANES) {
+        Floats now = from(c);
+        store(to + c, now);
+        total += now;
+    }
     float mean = sum(total) / width;
     for (int64_t c = 0; c < width; c += LANES) {
-        Floats centred = from(c) - mean;
+        Floats centred = load(to + c) - mean;
         squares += centred * centred;
     }
     float scale = 1.f / std::sqrt(sum(squares) / width + 1e-5f);
-    for (int64_t c = 0; c < width; c += LANES) store(to + c, (from(c) - mean) * scale * load(weight + c) + load(bias + c));
+    for (int64_t c = 0; c < width; c += LANES)
+        store(to + c, (load(to + c) - mean) * scale * load(weight + c) + load(bias + c));
 }
 
 // The normed token before each one in its sequence, `carried` (B, C) before the first ones.
