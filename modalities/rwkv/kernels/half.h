@@ -72,6 +72,10 @@ private:
     alignas(64) Shape before;
 };
 
+// To be called between what stores numbers and what loads tiles of them: the compiler's own tile loads do not say that they
+// read memory (GCC 12), so it would be free to store afterwards.
+inline void all_stored() { __asm__ volatile("" ::: "memory"); }
+
 #else
 
 struct TileUse {
@@ -112,6 +116,7 @@ using Step = void (*)(const Deep& deep, const Square* from, const Square& to, Co
 template <int DOWN, int ACROSS>
 void add_step(const Deep& deep, const Square* from, const Square& to, Coming& coming) {
     constexpr bool BOTH = DOWN > 1 && ACROSS > 1;
+    all_stored();
     if (from) {
         int64_t apart = from->stride * sizeof(float);
         _tile_loadd(0, from->at(0, 0), apart);

@@ -31,7 +31,7 @@ inline __m512i zip_half(Floats first, Floats second) {
     return _mm512_permutexvar_epi16(_mm512_load_si512(ORDER), reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(second, first)));
 }
 
-// 1 / (1 + 2^x) within 2·10⁻⁴ of it, which is a tenth of what bfloat16 rounds by; 2^x after Lawson's fit.
+// 1 / (1 + 2^x) within 2·10⁻⁴ of it, which is a tenth of what bfloat16 rounds by; 2^x is a minimax fit (Lawson's algorithm).
 inline Floats coarse_sigmoid(Floats x) {
     Floats rest = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
     Floats series = splat(0.07802452f);
@@ -42,7 +42,7 @@ inline Floats coarse_sigmoid(Floats x) {
 }
 
 // x · exp(DECAY_SCALE · rate). The exponent is within 10⁻⁵ of itself, however near to zero, so that what fades slowly is right
-// after any number of tokens; after Lawson's fit.
+// after any number of tokens; a minimax fit, too.
 inline Floats faded(Floats x, Floats rate) {
     Floats series = splat(0.0044305813f);
     series = series * rate - 0.036453657f;
@@ -187,6 +187,7 @@ private:
     }
 
     void score() {
+        all_stored();
         _tile_zero(0);
         _tile_zero(1);
         _tile_zero(2);
@@ -218,6 +219,7 @@ private:
 
     // u = what a~ reads of the state and of v; y = what r~ reads of the state.
     void read() {
+        all_stored();
         _tile_loadd(4, asking[A][0], 64);
         _tile_loadd(5, asking[A][1], 64);
         _tile_loadd(6, asking[R][0], 64);
@@ -256,6 +258,7 @@ private:
 
     // y += what r~ reads of the tokens; the state, undecayed, += what they write.
     void write(HeadState& state) {
+        all_stored();
         _tile_loadd(4, values[0], 64);
         _tile_loadd(5, values[1], 64);
         _tile_loadd(6, values[2], 64);
