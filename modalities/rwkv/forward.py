@@ -81,14 +81,11 @@ class Forward:
         weights = [layer.weights() for layer in self._layers]
         return WholeLayers(weights, heads, kind) if WholeLayers.fit(weights, kind) else None
 
-    def _states(self, sequences: int) -> list[Array]:
-        """Shifts and matrices of all layers before each sequence."""
+    def _states(self, sequences: int) -> list[Array | None]:
+        """Shifts and matrices of all layers before each sequence; None where all matrices are zero."""
         shifts = np.zeros((2, len(self._layers), sequences, self.width), np.float32)
-        heads = self.width // HEAD_SIZE
-        states = np.zeros((len(self._layers), sequences, heads, HEAD_SIZE, HEAD_SIZE), np.float32)
-        for state, start in zip(states, self._starts, strict=True):
-            state += 0.0 if start is None else start
-        return [*shifts, states]
+        started = [start for start in self._starts if start is not None]
+        return [*shifts, np.repeat(np.stack(started)[:, None], sequences, axis=1) if started else None]
 
     def _embed(self, tokens: npt.NDArray[Any]) -> Array:
         assert self._embedding is not None, "this model has no vocabulary"

@@ -99,11 +99,11 @@ class WholeLayers:
         return available(kind) and not any(side % STEP for side in sides)
 
     def __call__(
-        self, stream: Array, offsets: npt.NDArray[np.int64], states: Sequence[Array], threads: int = 1
+        self, stream: Array, offsets: npt.NDArray[np.int64], states: Sequence[Array | None], threads: int = 1
     ) -> None:
         """Takes `stream` (T, C) and the states through the layers, in place.
 
-        `states` are both shifts (L, B, C) and the matrices (L, B, H, N, N).
+        `states` are both shifts (L, B, C) and the matrices (L, B, H, N, N), or None: zeros, and not asked for after.
         """
         sizes = (TILE, len(offsets) - 1, self._heads)
         self._call("layers", self._layers, self._table, *sizes, offsets, stream, *states, threads=threads)
@@ -121,17 +121,19 @@ class WholeLayers:
         self._kept.append(array)
         return array.ctypes.data
 
-    def _call(self, name: str, *arguments: npt.NDArray[Any] | int, threads: int) -> None:
-        assert all(isinstance(one, int) or one.flags.c_contiguous for one in arguments)
-        converted = [
-            ctypes.c_int64(one) if isinstance(one, int) else ctypes.c_void_p(one.ctypes.data) for one in arguments
-        ]
+    def _call(self, name: str, *arguments: npt.NDArray[Any] | int | None, threads: int) -> None:
+        converted = [ctypes.c_int64(one) if isinstance(one, int) else _address(one) for one in arguments]
         getattr(self._library, f"{self._kind.value}_{name}")(*converted, ctypes.c_int(threads))
 
 
 def available(kind: Kind) -> bool:
     """Whether there are kernels of this kind for this processor."""
     return hasattr(kernels(), f"{kind.value}_layers")
+
+
+def _address(array: npt.NDArray[Any] | None) -> ctypes.c_void_p:
+    assert array is None or array.flags.c_contiguous
+    return ctypes.c_void_p(None if array is None else array.ctypes.data)
 
 
 def _aligned(count: int) -> npt.NDArray[np.int16]:

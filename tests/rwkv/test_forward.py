@@ -66,6 +66,17 @@ def test_sixteen_bits_stay_within_their_rounding_and_starts_from_any_state() -> 
     assert np.linalg.norm(found - exact) < (2e-2 if kind is Kind.HALF else 2e-3) * np.linalg.norm(exact)
 
 
+@pytest.mark.parametrize("lengths", [LENGTHS, [700, 3, 0, 1300, 40, 501, 0], [512, 512], [2000]])
+def test_states_that_are_not_kept_change_nothing(lengths: list[int]) -> None:
+    """Texts go on from one tile of tokens to the next, and over several, without states of their own, too."""
+    tensors = {name: tensor.numpy() for name, tensor in random_model(Size(500, 128, 3)).state_dict().items()}
+    ids, offsets = (one.numpy() for one in random_batch(500, lengths))
+    kept = Forward(tensors, start=np.zeros((3, 2, 64, 64), np.float32), rounded=True)
+    forgetting = Forward(tensors, rounded=True)
+    for _ in range(2):  # nothing is left from the call before
+        assert np.array_equal(forgetting(ids, offsets), kept(ids, offsets))
+
+
 def test_sizes_without_kernels_are_computed_in_numpy() -> None:
     for size in (Size(50, 64, 2, head_size=32), Size(50, 64, 1, feed_forward=72)):
         model = random_model(size)

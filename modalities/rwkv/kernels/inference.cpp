@@ -25,8 +25,8 @@
                                           const float* vectors, T* y, float* states, int threads) {                  \
         Projected<T> in{r, k, v, decay, rate, value_gate, gate, first_value};                                        \
         auto take = [=](int64_t token, int64_t channel, Floats x) { store(y + token * heads * N + channel, x); };     \
-        time_mix<T>(sequences, {0, heads, heads}, offsets, in, Vectors(vectors, heads* N), first_value, states, 0,   \
-                    threads, [&](const Head<T>& head, HeadState& state) { mix_singly(head, state, take); });         \
+        time_mix<T>(sequences, {0, heads}, offsets, in, Vectors(vectors, heads* N), first_value,                     \
+                    {states, nullptr, nullptr, sequences, heads}, 0, threads, [&](const Head<T>& head, HeadState& state) { mix_singly(head, state, take); });         \
     }
 
 FUSED(float32, float)

@@ -76,7 +76,28 @@ void shift_mix(int64_t sequences, int64_t tokens, int64_t width, const int64_t* 
 
 // Some heads of a layer.
 struct Heads {
-    int64_t first, count, all;
+    int64_t first, count;
+};
+
+// The states of a layer's sequences, (B, H, N, N); or where nobody wants them, only those that go on from what came before
+// and to what comes after.
+struct States {
+    float* all;             // null: all are zero before, and forgotten
+    const float* entering;  // then of the first sequence, if it began before
+    float* leaving;         // and of the last one, if it goes on
+    int64_t sequences, heads;
+
+    const float* before(int64_t sequence, int64_t head) const {
+        return of(all ? all : sequence ? nullptr : entering, all ? sequence : 0, head);
+    }
+    float* after(int64_t sequence, int64_t head) const {
+        return const_cast<float*>(of(all ? all : sequence + 1 < sequences ? nullptr : leaving, all ? sequence : 0, head));
+    }
+
+private:
+    const float* of(const float* first, int64_t sequence, int64_t head) const {
+        return first ? first + (sequence * heads + head) * N * N : nullptr;
+    }
 };
 
 // What the time mix knows of one head of one sequence. The first layer, which has no value gate, writes `first_value`.
@@ -117,17 +138,17 @@ void mix_singly(const Head<T>& head, HeadState& state, const Take& take) {
 // with `blocks` of so many tokens, blocked and of these heads alone.
 template <class T, class Mix>
 void time_mix(int64_t sequences, const Heads& heads, const int64_t* offsets, const Projected<T>& in, const Vectors& layer,
-              T* first_value, float* states, int64_t blocks, int threads, const Mix& mix) {
+              T* first_value, const States& states, int64_t blocks, int threads, const Mix& mix) {
     parallel(sequences * heads.count, threads, [&](int64_t pair) {
         Span span = span_of(offsets, heads.count, pair);
         if (blocks) span = blocked(span, blocks);
         if (span.begin == span.end) return;
         HeadState state;
-        int64_t head = heads.first + span.head;
-        float* cells = states + (pair / heads.count * heads.all + head) * N * N;
-        state.read(cells);
+        int64_t sequence = pair / heads.count, head = heads.first + span.head;
+        if (const float* before = states.before(sequence, head)) state.read(before);
+        else state.clear();
         mix(Head<T>{in, layer, first_value, span, head * N}, state);
-        state.write(cells);
+        if (float* after = states.after(sequence, head)) state.write(after);
     });
 }
 

@@ -52,7 +52,8 @@ struct Part {
     int64_t tokens, sequences, heads;
     const int64_t* offsets;
     Place stream;
-    float *first_value, *time_shift, *channel_shift, *wkv;
+    float *first_value, *time_shift, *channel_shift;
+    States wkv;
 
     int64_t width() const { return heads * N; }
 };
@@ -176,7 +177,7 @@ void mix_heads(const Layer<typename Desk::Packed>& layer, const Part& part, int6
     float* first_value = part.first_value + part.tokens * skipped;
     in.first_value = first_value;
     auto take = desk.taking(OUT, part.tokens, part.width());
-    time_mix(part.sequences, {first, heads, part.heads}, part.offsets, in, Vectors(layer.vectors, part.width()), first_value,
+    time_mix(part.sequences, {first, heads}, part.offsets, in, Vectors(layer.vectors, part.width()), first_value,
              part.wkv, part.tokens, desk.threads,
              [&](const Head<float>& head, HeadState& state) { Desk::mix_head(head, state, take); });
 }
@@ -223,25 +224,33 @@ inline void copy(const Place& from, const Place& to, int64_t tokens, int64_t wid
 }
 
 // Takes up to `size` tokens at a time, a multiple of CHUNK, through all layers: stream (T, C), shifts (layers, B, C) and wkv
-// (layers, B, H, N, N) move on in place.
+// (layers, B, H, N, N) move on in place. Without wkv all states begin at zero and are forgotten: of short texts, to fetch
+// them from memory and put them back is a good part of the work.
 template <class Desk>
 void whole_layers(int64_t layers, const Layer<typename Desk::Packed>* layer, int64_t size, int64_t sequences, int64_t heads,
                   const int64_t* offsets, float* stream, float* time_shift, float* channel_shift, float* wkv, int threads) {
-    static thread_local Room<float> first_values, streams;
+    static thread_local Room<float> first_values, streams, crossings;
     static thread_local Desk desk;
     static thread_local Rooms rooms;
     desk.threads = threads;
-    int64_t width = heads * N;
-    for (int64_t begin = 0, end; begin < offsets[sequences]; begin = end) {
+    int64_t width = heads * N, cells = width * N;
+    // Of each layer, what goes on from one tile to the next, and what came from the one before.
+    float *leaving = kept(crossings, wkv ? 0 : 2 * layers * cells), *entering = wkv ? leaving : leaving + layers * cells;
+    for (int64_t begin = 0, end; begin < offsets[sequences]; begin = end, std::swap(entering, leaving)) {
         end = end_of_tile(begin, size, sequences, offsets);
         Tile tile(begin, end, sequences, offsets);
+        bool entered = offsets[tile.first] < begin, left = end < offsets[tile.first + tile.sequences()];
         Place given = Place::rows(stream + begin * width, width);
         Place own = Place::blocks(kept(streams, tile.tokens * width), tile.tokens);
         copy(given, own, tile.tokens, width);
         for (int64_t index = 0; index < layers; index++) {
             int64_t state = index * sequences + tile.first;
             Part part{tile.tokens, tile.sequences(), heads, tile.offsets.data(), own, kept(first_values, size * width),
-                      time_shift + state * width, channel_shift + state * width, wkv + state * width * N};
+                      time_shift + state * width, channel_shift + state * width,
+                      States{nullptr, nullptr, nullptr, tile.sequences(), heads}};
+            if (wkv) part.wkv.all = wkv + state * cells;
+            else if (entered) part.wkv.entering = entering + index * cells;
+            if (!wkv && left) part.wkv.leaving = leaving + index * cells;
             mix_time(layer[index], part, desk, rooms);
             mix_channel(layer[index], part, desk);
         }

@@ -7,6 +7,8 @@
 
 #pragma once
 
+#include <cstring>
+
 #include "vectors.h"
 
 namespace {
@@ -31,6 +33,8 @@ struct alignas(64) Tokens {
 // The state of one head, values in blocks that fit in registers: [block][key][value in block].
 struct alignas(64) HeadState {
     float cells[N / VALUES][N][VALUES];
+
+    void clear() { memset(cells, 0, sizeof cells); }
 
     // From and to [value][key].
     void read(const float* from) {
