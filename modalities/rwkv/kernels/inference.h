@@ -79,23 +79,21 @@ struct Heads {
     int64_t first, count;
 };
 
-// The states of a layer's sequences, (B, H, N, N); or where nobody wants them, only those that go on from what came before
-// and to what comes after.
+// The states of a layer's sequences, (B, H, N, N), or null: then all begin at zero and are forgotten, but for that of the first
+// one if it began before (`entering`), and of the last one if it goes on (`leaving`).
 struct States {
-    float* all;             // null: all are zero before, and forgotten
-    const float* entering;  // then of the first sequence, if it began before
-    float* leaving;         // and of the last one, if it goes on
+    float *all, *entering, *leaving;
     int64_t sequences, heads;
 
     const float* before(int64_t sequence, int64_t head) const {
-        return of(all ? all : sequence ? nullptr : entering, all ? sequence : 0, head);
+        return all ? at(all, sequence, head) : at(sequence ? nullptr : entering, 0, head);
     }
     float* after(int64_t sequence, int64_t head) const {
-        return const_cast<float*>(of(all ? all : sequence + 1 < sequences ? nullptr : leaving, all ? sequence : 0, head));
+        return all ? at(all, sequence, head) : at(sequence + 1 < sequences ? nullptr : leaving, 0, head);
     }
 
 private:
-    const float* of(const float* first, int64_t sequence, int64_t head) const {
+    float* at(float* first, int64_t sequence, int64_t head) const {
         return first ? first + (sequence * heads + head) * N * N : nullptr;
     }
 };

@@ -239,7 +239,7 @@ void whole_layers(int64_t layers, const Layer<typename Desk::Packed>* layer, int
     for (int64_t begin = 0, end; begin < offsets[sequences]; begin = end, std::swap(entering, leaving)) {
         end = end_of_tile(begin, size, sequences, offsets);
         Tile tile(begin, end, sequences, offsets);
-        bool entered = offsets[tile.first] < begin, left = end < offsets[tile.first + tile.sequences()];
+        bool enters = !wkv && offsets[tile.first] < begin, leaves = !wkv && end < offsets[tile.first + tile.sequences()];
         Place given = Place::rows(stream + begin * width, width);
         Place own = Place::blocks(kept(streams, tile.tokens * width), tile.tokens);
         copy(given, own, tile.tokens, width);
@@ -247,10 +247,8 @@ void whole_layers(int64_t layers, const Layer<typename Desk::Packed>* layer, int
             int64_t state = index * sequences + tile.first;
             Part part{tile.tokens, tile.sequences(), heads, tile.offsets.data(), own, kept(first_values, size * width),
                       time_shift + state * width, channel_shift + state * width,
-                      States{nullptr, nullptr, nullptr, tile.sequences(), heads}};
-            if (wkv) part.wkv.all = wkv + state * cells;
-            else if (entered) part.wkv.entering = entering + index * cells;
-            if (!wkv && left) part.wkv.leaving = leaving + index * cells;
+                      {wkv ? wkv + state * cells : nullptr, enters ? entering + index * cells : nullptr,
+                       leaves ? leaving + index * cells : nullptr, tile.sequences(), heads}};
             mix_time(layer[index], part, desk, rooms);
             mix_channel(layer[index], part, desk);
         }
