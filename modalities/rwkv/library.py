@@ -8,7 +8,14 @@ from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
-LEVELS = (6, 5, 4, 3, 1)
+_DESCRIBED = {
+    6: "x86-64-v4, bfloat16 in tiles: AMX",
+    5: "x86-64-v4, bfloat16 in vectors: AVX512-BF16",
+    4: "x86-64-v4",
+    3: "x86-64-v3",
+    1: "any processor",
+}
+LEVELS = tuple(_DESCRIBED)
 """What the kernels are compiled for, fastest first: x86-64 levels, 5 with bfloat16, 6 with tiles; 1 runs anywhere."""
 
 
@@ -75,12 +82,3 @@ def operator_status() -> str:
     if library_path(1) is None:
         return "no compiled kernels, PyTorch is used (slower): install a C++ compiler, then reinstall capitoline"
     return f"the compiled kernels cannot be loaded, PyTorch is used (slower): see `ldd {library_path(1)}`"
-
-
-_DESCRIBED = {
-    1: "any processor",
-    3: "x86-64-v3",
-    4: "x86-64-v4",
-    5: "x86-64-v4, bfloat16 in vectors: AVX512-BF16",
-    6: "x86-64-v4, bfloat16 in tiles: AMX",
-}

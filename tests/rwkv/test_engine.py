@@ -151,23 +151,23 @@ def pieces(engine: Engine, ids: Tensor, offsets: Tensor, cut: int) -> tuple[Tens
     return torch.cat((first, rest)), after
 
 
-@pytest.mark.parametrize("cut", [16, 304, 640])
-def test_pieces_of_whole_chunks_are_to_the_bit_what_the_whole_is(model: RWKV7, kind: Kind, cut: int) -> None:
+def assert_pieces_are_the_whole_to_the_bit(model: RWKV7, kind: Kind, cut: int) -> None:
     ids, offsets = random_batch(500, [700, 41])
     engine = Engine(model, TYPES[kind])
     (whole, state), (joined, after) = engine.hidden(ids, offsets), pieces(engine, ids, offsets, cut)
     assert torch.equal(joined, whole)
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(after.tensors, state.tensors, strict=True))
+
+
+@pytest.mark.parametrize("cut", [16, 304, 640])
+def test_pieces_of_whole_chunks_are_to_the_bit_what_the_whole_is(model: RWKV7, kind: Kind, cut: int) -> None:
+    assert_pieces_are_the_whole_to_the_bit(model, kind, cut)
 
 
 @pytest.mark.parametrize("cut", [1, 5, 301])
 @pytest.mark.usefixtures("no_tiles")
 def test_without_tiles_all_pieces_are_to_the_bit_what_the_whole_is(model: RWKV7, kind: Kind, cut: int) -> None:
-    ids, offsets = random_batch(500, [700, 41])
-    engine = Engine(model, TYPES[kind])
-    (whole, state), (joined, after) = engine.hidden(ids, offsets), pieces(engine, ids, offsets, cut)
-    assert torch.equal(joined, whole)
-    assert all(torch.equal(ours, theirs) for ours, theirs in zip(after.tensors, state.tensors, strict=True))
+    assert_pieces_are_the_whole_to_the_bit(model, kind, cut)
 
 
 @pytest.mark.parametrize("cut", [1, 5, 301])

@@ -230,7 +230,7 @@ struct Product {
 
 // What the sums of a square that has less than whole tiles of rows begin with. Apart, as it is seldom wanted.
 template <class Sink>
-__attribute__((noinline)) void fetch(const Product& product, int64_t row, int64_t column, float* sums, const Sink& sink) {
+__attribute__((noinline)) void begin_sums(const Product& product, int64_t row, int64_t column, float* sums, const Sink& sink) {
     int64_t rows = std::min(PAIR, product.rows - row), columns = std::min(PAIR, product.right.columns - column);
     for (int64_t r = 0; r < rows; r++)
         for (int64_t c = 0; c < columns; c += SIDE) store(sums + r * PAIR + c, sink.there(row + r, column + c));
@@ -245,7 +245,7 @@ void multiply_square(const Product& product, int64_t row, int64_t column, int64_
     bool down = row + SIDE < product.rows, across = column + SIDE < product.right.columns;
     bool last = begin + count == product.depth(), fits = row + (down ? PAIR : SIDE) <= product.rows;
     Square own{sums, PAIR}, there = fits ? sink.square(row, column) : Square{};
-    if (sink.add && !begin && !there.first) fetch(product, row, column, sums, sink);
+    if (sink.add && !begin && !there.first) begin_sums(product, row, column, sums, sink);
     const Square *added = sink.add ? (there.first ? &there : &own) : nullptr, *before = begin ? &own : added;
     const Square* to = last && there.first ? &there : &own;
     Deep deep{product.left + row / SIDE * next_left + begin * CELL,

@@ -33,14 +33,18 @@ inline __m512i zip_half(Floats first, Floats second) {
 
 class alignas(64) Chunk {
 public:
-    // Takes `count` tokens, at most CHUNK, through; `ready`: the state is the one that the last chunk left.
+    // To be called with the state before the first tokens.
+    void begin(const HeadState& state) {
+        round([&](int key, int value) { return load(state.cells[0][key] + value); });
+    }
+
+    // Takes `count` tokens, at most CHUNK, through.
     template <class Take>
-    void mix(const Head<float>& head, int64_t token, int count, HeadState& state, bool ready, const Take& take) {
+    void mix(const Head<float>& head, int64_t token, int count, HeadState& state, const Take& take) {
         for (int c = 0; c < N; c += DEPTH) prepare(head, token, count, c);
         for (int step = count; step < CHUNK; step++) leave_out(step);
         store(shrink, -1.f / Floats(_mm512_max_ps(sums(lengths), splat(1e-24f))));
         store(bonus, sums(bonuses));
-        if (!ready) round_state(state);
         turn();
         score();
         weigh();
@@ -230,10 +234,6 @@ private:
                                    zip_half(each(key, block * SIDE), each(key + 1, block * SIDE)));
     }
 
-    void round_state(const HeadState& state) {
-        round([&](int key, int value) { return load(state.cells[0][key] + value); });
-    }
-
     void decay(HeadState& state) {
         round([&](int key, int value) {
             Floats cells = load(state.cells[0][key] + value) * decays[key];
@@ -278,9 +278,10 @@ void mix_chunks(const Head<float>& head, HeadState& state, const Take& take) {
     if (begin < end - rest) {
         static thread_local Chunk chunk;
         TileUse use;
+        chunk.begin(state);
         for (int64_t token = begin; token < end - rest; token += CHUNK) {
             int count = static_cast<int>(std::min<int64_t>(CHUNK, end - token));
-            chunk.mix(head, token, count, state, token > begin, take);
+            chunk.mix(head, token, count, state, take);
         }
     }
     if (rest) mix_steps(head, end - rest, static_cast<int>(rest), state, take);

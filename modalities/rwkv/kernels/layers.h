@@ -36,10 +36,10 @@ struct Layer {
 
 // Some tokens that follow one another, the sequences they are of, and where those begin among them.
 struct Tile {
-    int64_t begin, tokens, first;
+    int64_t tokens, first;
     std::vector<int64_t> offsets;
 
-    Tile(int64_t begin, int64_t end, int64_t sequences, const int64_t* all) : begin(begin), tokens(end - begin) {
+    Tile(int64_t begin, int64_t end, int64_t sequences, const int64_t* all) : tokens(end - begin) {
         first = std::upper_bound(all, all + sequences + 1, begin) - all - 1;
         int64_t last = std::lower_bound(all, all + sequences + 1, end) - all;
         for (int64_t s = first; s <= last; s++) offsets.push_back(std::clamp(all[s], begin, end) - begin);
