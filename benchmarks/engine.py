@@ -125,7 +125,7 @@ def feature_rows_of(name: str, size: Size, folder: Path) -> Iterator[Row]:
 def features_of(engine: Engine) -> Features:
     def features(texts: Texts) -> Tensor:
         ids, offsets = pack(texts)
-        return engine.hidden(ids, offsets)[0][offsets[1:] - 1]
+        return engine.features(ids, offsets)[offsets[1:] - 1]
 
     return features
 
@@ -183,7 +183,7 @@ def distilbert_rows(sizes: Mapping[str, Size], _: Path) -> Iterator[Row]:
         flat = ids.flatten()
         setting = fastest_distilbert(ids)
         peer, theirs = distilbert(length, setting)
-        mine, other = take_turns([partial(engine.hidden, flat, offsets), partial(peer, ids)], TURNS // 2)
+        mine, other = take_turns([partial(engine.features, flat, offsets), partial(peer, ids)], TURNS // 2)
         mine, other = (ids.numel() / seconds for seconds in (mine, other))
         yield Row(work, f"DistilBERT, {setting}", mine * parameters(model), other * theirs, must_be)
 
@@ -281,7 +281,7 @@ def peak_rows(sizes: Mapping[str, Size], _: Path) -> Iterator[Row]:
             product(left)
 
     sides = [partial(multiply_often, *one) for one in zip(products, lefts, repeats, strict=True)]
-    mine, *others = take_turns([lambda: engine.hidden(ids, offsets), *sides], TURNS)
+    mine, *others = take_turns([partial(engine.features, ids, offsets), *sides], TURNS)
     rates = [
         2e-9 * math.prod(shape) * count / taken for shape, count, taken in zip(shapes, repeats, others, strict=True)
     ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -67,6 +68,18 @@ class Engine:
         for tile in _tiles(offsets):
             hidden[tile.tokens] = self._tile(inputs[tile.tokens], tile, state)
         return hidden, state
+
+    @torch.no_grad()
+    def features(self, inputs: Tensor, offsets: Tensor) -> Tensor:
+        """`hidden` of whole texts, for whoever wants no state: where all layers are one call none is made, which in
+        short texts is a good part of the work."""
+        if not self._whole:
+            return self.hidden(inputs, offsets)[0]
+        Packing.of(offsets, inputs.shape[0])
+        stream = self._embed(inputs)
+        shifts = np.zeros((2, self.size.layers, offsets.numel() - 1, self.size.width), np.float32)
+        self._whole(stream.numpy(), offsets.numpy(), [*shifts, None], torch.get_num_threads())
+        return self._normed(stream)
 
     def _tile(self, inputs: Tensor, tile: _Tile, state: State) -> Tensor:
         """Takes one tile through all layers; updates the states of its sequences in place."""

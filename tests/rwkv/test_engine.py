@@ -55,6 +55,15 @@ def test_the_engine_equals_the_model(model: RWKV7) -> None:
         torch.testing.assert_close(ours, theirs, atol=5e-5, rtol=0)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int16])
+def test_features_without_states_are_those_with_them(model: RWKV7, dtype: torch.dtype) -> None:
+    ids, offsets = random_batch(500, LENGTHS)
+    if dtype == torch.int16 and not hasattr(kernels(), "fixed_product"):
+        pytest.skip("fixed point is compiled for AVX2 without AVX-512 only")
+    engine = Engine(model, dtype)
+    assert torch.equal(engine.features(ids, offsets), engine.hidden(ids, offsets)[0])
+
+
 @pytest.mark.parametrize(("dtype", "mean", "most"), [(torch.bfloat16, 5e-3, 0.05), (torch.int16, 5e-4, 5e-3)])
 def test_coarser_products_stay_within_their_rounding(
     model: RWKV7, dtype: torch.dtype, mean: float, most: float

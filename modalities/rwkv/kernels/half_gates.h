@@ -47,7 +47,7 @@ public:
 
     void next(int64_t at) {
         const Projected<float>& in = head.in;
-        int64_t soon = at + CHUNK * head.span.step;  // from far away, and in a page of its own
+        int64_t soon = at + 2 * CHUNK * head.span.step;  // from far away, and in a page of its own
         for (const float* from : {in.r, in.k, in.v, in.first_value}) __builtin_prefetch(from + soon, 0, 2);
         Floats rate = rate_of(in.rate + at), key = load(in.k + at), removal = key * k_k;
         r = load(in.r + at);

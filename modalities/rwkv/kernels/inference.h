@@ -20,20 +20,24 @@ void each_token(int64_t tokens, int threads, const Each& each) {
     });
 }
 
-// to = layer norm of the numbers from(column), LANES of them at a time and each asked for once.
+// to = layer norm of the numbers from(column), LANES of them at a time and each asked for once. Several sums, because an
+// addition waits for the one before it.
 template <class From>
 void norm(int64_t width, const From& from, const float* weight, const float* bias, float* to) {
-    Floats total = {}, squares = {};
-    for (int64_t c = 0; c < width; c += LANES) {
-        Floats now = from(c);
-        store(to + c, now);
-        total += now;
-    }
-    float mean = sum(total) / width;
-    for (int64_t c = 0; c < width; c += LANES) {
-        Floats centred = load(to + c) - mean;
-        squares += centred * centred;
-    }
+    constexpr int SUMS = 4;
+    Floats totals[SUMS] = {}, squares[SUMS] = {};
+    for (int64_t c = 0; c < width; c += SUMS * LANES)
+        for (int s = 0; s < SUMS; s++) {
+            Floats now = from(c + s * LANES);
+            store(to + c + s * LANES, now);
+            totals[s] += now;
+        }
+    float mean = sum(totals) / width;
+    for (int64_t c = 0; c < width; c += SUMS * LANES)
+        for (int s = 0; s < SUMS; s++) {
+            Floats centred = load(to + c + s * LANES) - mean;
+            squares[s] += centred * centred;
+        }
     float scale = 1.f / std::sqrt(sum(squares) / width + 1e-5f);
     for (int64_t c = 0; c < width; c += LANES)
         store(to + c, (load(to + c) - mean) * scale * load(weight + c) + load(bias + c));

@@ -60,6 +60,9 @@ inline float sum(Floats x) {
     return (total[0] + total[2]) + (total[1] + total[3]);
 }
 
+// Of all lanes of four vectors.
+inline float sum(const Floats (&x)[4]) { return sum((x[0] + x[1]) + (x[2] + x[3])); }
+
 // Lanes of two vectors by their index, those of `second` counted from LANES.
 inline Floats pick(Floats first, Floats second, Ints lanes) {
 #if defined(__clang__)
