@@ -27,7 +27,7 @@ def render(explanation: Explanation) -> RenderableType:
     """The verdict, the ballots, where it was seen, then what the item is and what it cost."""
     parts = [
         _verdict(explanation),
-        _ballots(explanation.record.verdict.evidence, explanation.labels),
+        Group(_ballots(explanation.record.verdict.evidence, explanation.labels), *_unlikely(explanation)),
         *_seen(explanation),
         _facts(explanation),
     ]
@@ -71,6 +71,19 @@ def _ballots(evidence: Sequence[Evidence], labels: Sequence[str]) -> Table:
         seconds = f"{one.seconds * 1_000:.0f} ms"
         table.add_row(Text(printable(one.expert)), _outcome(one, labels), *bars, seconds, Text(printable(one.reason)))
     return table
+
+
+def _unlikely(explanation: Explanation) -> Iterator[Text]:
+    """Why an expert's label is not the one it finds likeliest; where it has a reason of its own, the table gives it."""
+    for one in explanation.record.verdict.evidence:
+        likeliest = max(range(len(one.probabilities)), key=one.probabilities.__getitem__, default=one.severity)
+        if one.severity is not None and one.severity != likeliest and not one.reason:
+            said, likely = explanation.labels[one.severity], explanation.labels[likeliest]
+            yield Text(
+                f"{printable(one.expert)}: {said} and not {likely}, the likeliest, because a level too mild costs more "
+                "than one too severe",
+                "dim",
+            )
 
 
 def _outcome(evidence: Evidence, labels: Sequence[str]) -> Text:

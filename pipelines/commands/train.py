@@ -19,7 +19,11 @@ def train(
     ] = 0,
     workers: Annotated[int, typer.Option(min=1, help="Processes (or GPUs) that share each batch, on Ray.")] = 1,
     model: Annotated[
-        str, typer.Option(help="A baseline in our place: tfidf, lstm, distilbert, roberta, minilm, hub:NAME.")
+        str,
+        typer.Option(
+            help="A baseline in our place: tfidf, lstm, distilbert, roberta, minilm, hub:NAME. It learns the labels of "
+            "the same rows; start, lessons, reasons and linear halves are for ours alone."
+        ),
     ] = "",
     address: Annotated[str, typer.Option(help="Ray to train on; without one, a Ray of our own.")] = "",
 ) -> None:

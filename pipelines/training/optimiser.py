@@ -37,6 +37,10 @@ def set_rate(optimiser: AdamW, rate: float) -> None:
 
 
 def cosine(step: int, steps: int, warmup: int) -> float:
-    """Share of the peak rate at `step`: a linear rise over `warmup`, then half a cosine to `FINAL_SHARE`."""
+    """Share of the peak rate at `step`: a linear rise over `warmup`, then half a cosine to `FINAL_SHARE`.
+
+    A short run would end before it reaches its rate, so the rise takes half of the steps at most.
+    """
+    rise = max(min(warmup, steps // 2), 1)
     fall = 0.5 * (1.0 + math.cos(math.pi * step / max(steps, 1)))
-    return min(1.0, (step + 1) / max(warmup, 1)) * (FINAL_SHARE + (1.0 - FINAL_SHARE) * fall)
+    return min(1.0, (step + 1) / rise) * (FINAL_SHARE + (1.0 - FINAL_SHARE) * fall)

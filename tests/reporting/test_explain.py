@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -123,6 +124,14 @@ def test_ballots_times_transcript_tags_and_files_are_shown(job: Job) -> None:
         "/media/archive.tar: film.mp4 (2,048 bytes)", "2 of 9 lines were not UTF-8", "decode 10 ms", "own", "d1d1d1",
     ):  # fmt: skip
         assert expected in words
+
+
+def test_a_label_that_is_not_the_likeliest_is_explained(job: Job) -> None:
+    careful = replace(job.rated("text", 1), probabilities=(0.5, 0.4, 0.1, 0.0, 0.0))
+    record = job.record("a.txt", careful, job.rated("image", 0))
+    words = shown(render(explain(finished(job, record), "a.txt")))
+    assert "text: PG13 and not PG, the likeliest, because a level too mild costs more than one too severe" in words
+    assert words.count("the likeliest") == 1
 
 
 def test_hostile_words_reach_the_terminal_spelt_out(job: Job) -> None:
