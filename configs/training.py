@@ -85,8 +85,8 @@ class Source(Strict):
 class Network(Strict):
     """Sizes of the network."""
 
-    width: int = Field(gt=0)
-    """Channels of RWKV-7; a multiple of 64."""
+    width: int = Field(gt=0, multiple_of=64)
+    """Channels of RWKV-7, whose heads have 64."""
     layers: int = Field(gt=0)
     features: int = Field(default=64, gt=0)
     """Width of the pre-logits that the fusion reads."""

@@ -142,9 +142,8 @@ def _step(
     draw: np.random.Generator,
 ) -> float:
     sequences = [_begun(lesson.tokens[row], settings.forget, draw) for row in rows.tolist()]
-    half = settings.arithmetic == "bfloat16"
     with autocast(pupil, settings.arithmetic):
-        guess = pupil(*pack(filled(sequences) if half else sequences))[: len(rows)]
+        guess = pupil(*pack(filled(sequences, settings.arithmetic)))[: len(rows)]
     loss = cosine_loss(guess.float(), lesson.vectors(rows))
     optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]

@@ -76,8 +76,10 @@ def _ballots(evidence: Sequence[Evidence], labels: Sequence[str]) -> Table:
 def _unlikely(explanation: Explanation) -> Iterator[Text]:
     """Why an expert's label is not the one it finds likeliest; where it has a reason of its own, the table gives it."""
     for one in explanation.record.verdict.evidence:
-        likeliest = max(range(len(one.probabilities)), key=one.probabilities.__getitem__, default=one.severity)
-        if one.severity is not None and one.severity != likeliest and not one.reason:
+        if one.severity is None or not one.probabilities or one.reason:
+            continue
+        likeliest = max(range(len(one.probabilities)), key=one.probabilities.__getitem__)
+        if one.severity != likeliest:
             said, likely = explanation.labels[one.severity], explanation.labels[likeliest]
             yield Text(
                 f"{printable(one.expert)}: {said} and not {likely}, the likeliest, because a level too mild costs more "

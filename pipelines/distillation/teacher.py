@@ -61,9 +61,11 @@ def locate(teacher: str) -> str:
     """What sentence-transformers is asked for: the name itself, or the folder inside an installed package.
 
     Raises:
-        ValueError: the package of a `wheel:` name is not installed or holds no model.
+        ValueError: the package of a `wheel:` name is not installed or holds no model, or a folder is none.
     """
     if not teacher.startswith(WHEEL):
+        if Path(teacher).is_dir() and not (Path(teacher) / "modules.json").exists():
+            raise ValueError(f"the folder {teacher} is no sentence-transformers model: it has no modules.json")
         return teacher
     package = teacher.removeprefix(WHEEL)
     spec = importlib.util.find_spec(package)

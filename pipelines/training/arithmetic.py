@@ -37,11 +37,13 @@ def autocast(network: nn.Module, arithmetic: str) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=arithmetic == "bfloat16")
 
 
-def filled(sequences: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
-    """With one more sequence, of zeros, if `sequences` do not have a multiple of `FULL` elements without it.
+def filled(sequences: Sequence[npt.NDArray[Any]], arithmetic: str) -> list[npt.NDArray[Any]]:
+    """In bfloat16 with one more sequence, of zeros, if `sequences` have no multiple of `FULL` elements without it.
 
     oneDNN compiles its products anew for each number of rows; so there are a dozen of them, not thousands.
     """
+    if arithmetic != "bfloat16":
+        return [*sequences]
     missing = -sum(map(len, sequences)) % FULL
     filler = [np.zeros((missing, *sequences[0].shape[1:]), sequences[0].dtype)] if missing else []
     return [*sequences, *filler]

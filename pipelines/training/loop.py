@@ -204,10 +204,11 @@ class Loop:
 
     def _read(self, network: Callable[..., Any], sequences: Sequence[npt.NDArray[Any]]) -> Tensor:
         """What `network` makes of the sequences laid end to end; in bfloat16 more may follow, of what fills them up."""
+        arithmetic = self._settings.arithmetic
         # Transformers pad by themselves.
-        fill = self._settings.arithmetic == "bfloat16" and isinstance(self._network, RatingNetwork)
-        inputs, offsets = (one.to(self._device) for one in pack(filled(sequences) if fill else sequences))
-        with autocast(self._network, self._settings.arithmetic):
+        whole = filled(sequences, arithmetic) if isinstance(self._network, RatingNetwork) else sequences
+        inputs, offsets = (one.to(self._device) for one in pack(whole))
+        with autocast(self._network, arithmetic):
             read: Tensor = network(inputs, offsets)
         return read
 

@@ -87,6 +87,11 @@ def test_a_teacher_asked_in_bfloat16_says_nearly_the_same_in_unit_vectors(tmp_pa
         teacher_vectors(MINILM, passages, tmp_path / "exact", arithmetic="bfloat16")
 
 
+def test_a_folder_that_is_no_teacher_is_named_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"is no sentence-transformers model: it has no modules\.json"):
+        locate(str(tmp_path))
+
+
 def test_another_teacher_s_vectors_are_refused(tmp_path: Path) -> None:
     pytest.importorskip("sentence_transformers")
     teacher_vectors(MINILM, ["One."], tmp_path)

@@ -48,8 +48,8 @@ def test_what_fills_up_a_step_changes_nothing_of_the_other_sequences(length: int
     torch.manual_seed(0)
     network = RatingNetwork(Shape(64, 1, 8, vocabulary=30), {"text": HeadShape(("PG", "R"))}).eval()
     sequences = [np.arange(length) % 30, np.array([1, 5])]
-    full = filled(sequences)
-    assert sum(map(len, full)) % FULL == 0
+    full = filled(sequences, "bfloat16")
+    assert sum(map(len, full)) % FULL == 0 and len(filled(sequences, "float32")) == 2
     with torch.no_grad():
         torch.testing.assert_close(network(*pack(full))[:2], network(*pack(sequences)))
 

@@ -128,10 +128,11 @@ def test_every_evaluation_configuration_loads(path: Path) -> None:
         ("epoch: 3", r"epoch: Extra inputs are not permitted; did you mean `epochs`\?"),
         ("network: {width: 64, layer: 2}", r"network\.layer: .*; did you mean `layers`\?"),
         ("lessons: {teachers: [{weights: x}], blends: [{file: x, head: [text]}]}", r"head: .*; did you mean `heads`\?"),
+        ("network: {width: 100, layers: 2}", r"network\.width: Input should be a multiple of 64"),
         ("qqq: 3", "qqq: Extra inputs are not permitted$"),
     ],
 )
-def test_a_misspelt_key_is_refused_by_name(line: str, said: str, tmp_path: Path) -> None:
+def test_what_no_training_can_have_is_refused_by_name(line: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text(f"{line}\nkind: text\n")
     with pytest.raises(ValueError, match=said):
         load_configuration(tmp_path / "bad.yaml", Training)
