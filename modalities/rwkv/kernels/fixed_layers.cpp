@@ -10,6 +10,7 @@ namespace {
 class FixedDesk {
 public:
     using Packed = int16_t;
+    struct Use {};
     int threads = 1;
 
     struct Left {

@@ -50,15 +50,18 @@ inline void fill_up(bfloat16* row, int64_t inner) {
 
 #if defined(__AMX_BF16__)
 
-// Tiles are state of the thread, and others in this process (oneDNN) have a use of their own for them.
+// Tiles are state of the thread, and others in this process (oneDNN) have a use of their own for them. To lay them out and
+// back takes as long as some products, so a use within another one has nothing to do.
 class TileUse {
 public:
     TileUse() {
+        if (uses++) return;
         alignas(64) static constexpr Shape ALL{1, 0, {}, {64, 64, 64, 64, 64, 64, 64, 64}, {}, {16, 16, 16, 16, 16, 16, 16, 16}, {}};
         _tile_storeconfig(&before);
         _tile_loadconfig(&ALL);
     }
     ~TileUse() {
+        if (--uses) return;
         if (before.palette) _tile_loadconfig(&before);
         else _tile_release();
     }
@@ -70,6 +73,7 @@ private:
         uint8_t rows[8], none[8];
     };
     alignas(64) Shape before;
+    static inline thread_local int uses = 0;
 };
 
 // To be called between what stores numbers and what loads tiles of them: the compiler's own tile loads do not say that they

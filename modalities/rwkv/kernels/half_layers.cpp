@@ -12,6 +12,7 @@ namespace {
 class HalfDesk {
 public:
     using Packed = bfloat16;
+    using Use = TileUse;
     int threads = 1;
 
     struct Left {

@@ -12,6 +12,7 @@
 //     add_through(slot, left, by, second, to, f)   f(left · by') · second' is added to what is in a Place
 //     columns(by, first, count)        some of a matrix's outputs
 //     mix_head(head, state, take)      all tokens of a head through the time mix, in this thread
+//     Use                              what the calling thread holds from the first layer to the last
 
 #pragma once
 
@@ -233,6 +234,7 @@ void whole_layers(int64_t layers, const Layer<typename Desk::Packed>* layer, int
     static thread_local Desk desk;
     static thread_local Rooms rooms;
     desk.threads = threads;
+    [[maybe_unused]] typename Desk::Use use;
     int64_t width = heads * N, cells = width * N;
     // Of each layer, what goes on from one tile to the next, and what came from the one before.
     float *leaving = kept(crossings, wkv ? 0 : 2 * layers * cells), *entering = wkv ? leaving : leaving + layers * cells;
