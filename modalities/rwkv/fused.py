@@ -185,35 +185,40 @@ def _(
 
 
 @torch.library.custom_op("capitoline::gated_time_mix_backward", mutates_args=())
-def _gated_backward(kept: list[Tensor], to_out: Tensor, to_after: Tensor) -> list[Tensor]:
+def _gated_backward(kept: list[Tensor], to_out: Tensor, to_after: Tensor | None) -> list[Tensor]:
     """Gradients of the projections, (T, C) each, of the vectors (8, C) and of the state before."""
     vectors, offsets, y, removed, entries, *projected = (tensor.contiguous() for tensor in kept)
-    found = [torch.empty_like(one) for one in projected]
-    to_vectors, to_before = torch.zeros(offsets.numel() - 1, *vectors.shape), torch.empty_like(to_after)
-    given = (*_eight(projected), vectors, y, removed, entries, to_out.contiguous(), to_after.contiguous())
-    sizes = (offsets.numel() - 1, to_after.shape[1])
+    found, sequences = [torch.empty_like(one) for one in projected], offsets.numel() - 1
+    to_vectors, to_before = torch.zeros(sequences, *vectors.shape), _states_like(entries, sequences)
+    after = None if to_after is None else to_after.contiguous()
+    given = (*_eight(projected), vectors, y, removed, entries, to_out.contiguous(), after)
+    sizes = (sequences, entries.shape[1])
     name = f"gated_backward_{SYMBOLS[projected[0].dtype]}"
     call(name, *sizes, offsets, *given, *_eight(found), to_vectors, to_before)
     return [*found, to_vectors.sum(0), to_before]
 
 
 @_gated_backward.register_fake
-def _(kept: list[Tensor], to_out: Tensor, to_after: Tensor) -> list[Tensor]:
-    return [torch.empty_like(one) for one in (*kept[5:], kept[0], to_after)]
+def _(kept: list[Tensor], to_out: Tensor, to_after: Tensor | None) -> list[Tensor]:
+    to_before = _states_like(kept[4], kept[1].numel() - 1)
+    return [*(torch.empty_like(one) for one in (*kept[5:], kept[0])), to_before]
+
+
+def _states_like(entries: Tensor, sequences: int) -> Tensor:
+    return entries.new_empty(sequences, *entries.shape[1:])
 
 
 def _remember_gated(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     projected, vectors, offsets, _ = inputs
     ctx.set_materialize_grads(False)
-    ctx.save_for_backward(vectors, offsets, *output[2:], *projected, output[1])
+    ctx.save_for_backward(vectors, offsets, *output[2:], *projected)
 
 
 def _differentiate_gated(
     ctx: Any, to_out: Tensor | None, to_after: Tensor | None, *_: Tensor | None
 ) -> tuple[list[Tensor] | Tensor | None, ...]:
-    *kept, after = ctx.saved_tensors
+    kept = list(ctx.saved_tensors)
     to_out = torch.zeros_like(kept[5]) if to_out is None else to_out
-    to_after = torch.zeros_like(after) if to_after is None else to_after
     *to_projected, to_vectors, to_before = _gated_backward(kept, to_out, to_after)
     return to_projected, to_vectors, None, to_before
 

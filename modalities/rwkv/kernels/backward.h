@@ -45,7 +45,7 @@ inline void replay(const Moment& now, const float* from, float* to) {
 inline void gather(Moment& now, float* gradient) {
     constexpr int ROWS = LANES / 2;
     for (int value = 0; value < N; value += ROWS) {
-        Floats sums[LANES] = {};  // of each row with k, then of each with b
+        Floats products[LANES] = {};  // of each row with k, then of each with b
         for (int c = 0; c < N; c += LANES) {
             Floats r = load(now.r + c), k = load(now.k + c), b = load(now.b + c);
 #pragma GCC unroll 8
@@ -53,13 +53,11 @@ inline void gather(Moment& now, float* gradient) {
                 float* at = gradient + (value + row) * N + c;
                 Floats cell = load(at) + r * now.to_y[value + row];
                 store(at, cell);
-                sums[row] += cell * k;
-                sums[ROWS + row] += cell * b;
+                products[row] += cell * k;
+                products[ROWS + row] += cell * b;
             }
         }
-        transpose(sums);
-        Floats total = sums[0];
-        for (int lane = 1; lane < LANES; lane++) total += sums[lane];
+        Floats total = sums(products);
         memcpy(now.to_v + value, &total, sizeof total / 2);
         memcpy(now.to_removed + value, reinterpret_cast<float*>(&total) + ROWS, sizeof total / 2);
     }

@@ -33,12 +33,8 @@ inline bfloat16* left_row(bfloat16* left, int64_t inner, int64_t row) {
     return left + row / SIDE * SIDE * whole(inner, DEPTH) * DEPTH + row % SIDE * DEPTH;
 }
 
-inline void store_half(bfloat16* to, Floats x) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x)));
-}
-
 // Sixteen numbers of a left side's row, from column `inner` on, or thirty-two, which are a row of a tile.
-inline void put(bfloat16* row, int64_t inner, Floats x) { store_half(row + inner / DEPTH * CELL + inner % DEPTH, x); }
+inline void put(bfloat16* row, int64_t inner, Floats x) { store(row + inner / DEPTH * CELL + inner % DEPTH, x); }
 inline void put(bfloat16* row, int64_t inner, Floats low, Floats high) {
     _mm512_storeu_si512(row + inner / DEPTH * CELL, reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low)));
 }

@@ -116,7 +116,7 @@ extern "C" void half_pack(int64_t outputs, int64_t inputs, const float* weights,
     int64_t depth = whole(inputs, DEPTH);
     std::vector<bfloat16> row(depth * DEPTH);
     for (int64_t output = 0; output < outputs; output++) {
-        for (int64_t input = 0; input < inputs; input += LANES) store_half(row.data() + input, load(weights + output * inputs + input));
+        for (int64_t input = 0; input < inputs; input += LANES) store(row.data() + input, load(weights + output * inputs + input));
         bfloat16* to = packed + output / SIDE * depth * CELL + output % SIDE * 2;
         for (int64_t pair = 0; pair < depth * DEPTH / 2; pair++) memcpy(to + pair * DEPTH, row.data() + 2 * pair, 2 * sizeof(bfloat16));
     }

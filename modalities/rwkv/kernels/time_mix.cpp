@@ -152,7 +152,7 @@ void unprepare(const Moment& now, const Bonus& bonus, const Projected<T> in, con
     }
 }
 
-// `to_vectors` (sequences, 8, C) begins as zeros.
+// `to_vectors` (sequences, 8, C) begins as zeros; `to_after` is null where nothing wants the state after.
 template <class T>
 void backward(int64_t sequences, int64_t heads, const int64_t* offsets, const Projected<T>& in, const Vectors& layer,
               const Kept& kept, const T* to_out, const float* to_after, const Gradients<T>& out, float* to_vectors,
@@ -166,7 +166,8 @@ void backward(int64_t sequences, int64_t heads, const int64_t* offsets, const Pr
         VectorGradients to(to_vectors + pair / heads * Vectors::COUNT * width, width);
         int64_t channel = span.head * N;
         float* gradient = to_before + pair * CELLS;
-        memcpy(gradient, to_after + pair * CELLS, sizeof(float) * CELLS);
+        if (to_after) memcpy(gradient, to_after + pair * CELLS, sizeof(float) * CELLS);
+        else memset(gradient, 0, sizeof(float) * CELLS);
         for (int64_t chunk = first[pair / heads + 1] - first[pair / heads] - 1; chunk >= 0; chunk--) {
             int64_t begin = span.begin + chunk * CHUNK;
             int count = static_cast<int>(std::min<int64_t>(CHUNK, span.end - begin));

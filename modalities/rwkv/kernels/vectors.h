@@ -45,9 +45,13 @@ inline Floats load(const bfloat16* from) {
 
 // Rounds to the nearest, ties to even.
 inline void store(bfloat16* to, Floats x) {
+#if defined(__AVX512BF16__)
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x)));
+#else
     Words bits = reinterpret_cast<Words>(x);
     bits += 0x7fffu + ((bits >> 16) & 1u);
     *reinterpret_cast<LooseHalves*>(to) = __builtin_convertvector(bits >> 16, Halves);
+#endif
 }
 
 inline Floats splat(float x) { return Floats{} + x; }
