@@ -61,7 +61,8 @@ CORPORA = {"short": ("davidson", 2_000), "long": ("ios_apps", 500)}
 FAITHFUL = 0.97
 """Least cosine between a peer's features and ours; Q4_0 falls below it."""
 TURNS = 31
-"""Of sides that take a second or less: shared processors change their pace within seconds, by several times."""
+"""Of sides that take a second or less, the half of longer ones: shared processors change their pace within seconds, by
+several times, and with few turns the sides meet different ones."""
 SHARE = {"4×256": 16, "12×768": 160}
 """Of a corpus, every so many-th text is measured: medians need turns more than they need texts."""
 
@@ -224,7 +225,7 @@ def training_rows(*_: object) -> Iterator[Row]:
     theirs = [("float32", False), *([("bfloat16", True)] if half_products() else [])]
     sides = [partial(step, time_mix, product, half) for _, product, half in ours]
     sides += [partial(step, chunked_time_mix, functional.linear, half) for _, half in theirs]
-    *taken, alone = take_turns([*sides, partial(multiply, weights, rows)], 5)
+    *taken, alone = take_turns([*sides, partial(multiply, weights, rows)], TURNS // 2)
     peers = {name: len(ids) / seconds for (name, _), seconds in zip(theirs, taken[len(ours) :], strict=True)}
     for (name, _, _), seconds in zip(ours, taken, strict=False):
         same = name if name in peers else "float32"
