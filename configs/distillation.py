@@ -14,13 +14,11 @@ class Texts(Strict):
     """A file whose texts are shown to teacher and pupil. Its labels are not read."""
 
     file: str
-    """JSON lines, perhaps gzipped, under the data folder; or a `data.noun` … `data.adv` of WordNet's database."""
+    """JSON lines, perhaps gzipped, under the data folder."""
     columns: tuple[str, ...] = ("text",)
     """Joined by a space; a row without any of them is passed over."""
     passages: int | None = Field(default=None, gt=0)
     """Of each text only so many, from its beginning; all if not given."""
-    sentences: int = Field(default=0, ge=0)
-    """In place of passages: each of the first so many sentences by itself, of texts that have several."""
     licence: str = ""
     """As its publisher states it; printed in the card."""
 

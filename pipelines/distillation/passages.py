@@ -12,10 +12,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from capitoline.configs.distillation import Texts
-from capitoline.pipelines.distillation.wordnet import glosses
-
-SENTENCE = (30, 400)
-"""Least and most characters of a sentence that is read by itself."""
 
 _SENTENCE_ENDS = re.compile(r"(?<=[.!?\n])\s+")
 
@@ -26,16 +22,8 @@ def read_passages(texts: Iterable[Texts], data: Path, longest: int) -> list[str]
     Raises:
         ValueError: a file is missing, or no row of it has a text in the columns named.
     """
-    whole = ((text, one) for one in texts for text in _some(one, data))
-    return list(dict.fromkeys(piece for text, source in whole for piece in _pieces(text, source, longest)))
-
-
-def _pieces(text: str, source: Texts, longest: int) -> list[str]:
-    if not source.sentences:
-        return divide(text, longest)[: source.passages]
-    shortest, limit = SENTENCE
-    found = [one for one in _SENTENCE_ENDS.split(text) if shortest <= len(one) <= limit]
-    return found[: source.sentences] if len(found) > 1 else []
+    whole = ((text, one.passages) for one in texts for text in _some(one, data))
+    return list(dict.fromkeys(passage for text, count in whole for passage in divide(text, longest)[:count]))
 
 
 def _some(source: Texts, data: Path) -> list[str]:
@@ -51,9 +39,6 @@ def _texts_of(source: Texts, data: Path) -> Iterator[str]:
     path = data / source.file
     if not path.is_file():
         raise ValueError(f"no texts at {path}; set CAPITOLINE_DATA or --data to the folder that holds it")
-    if path.name.startswith("data."):
-        yield from glosses(path)
-        return
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rt", encoding="utf-8") as lines:
         for line in lines:

@@ -63,25 +63,6 @@ def test_no_row_of_the_split_val_is_read(data: Path) -> None:
     assert held_out not in read_passages(texts, data, 10_000)
 
 
-def test_sentences_are_read_one_by_one_where_a_text_has_several(data: Path) -> None:
-    whole = read_passages([Texts(file="posters_mm.jsonl.gz")], data, 10_000)
-    single = read_passages([Texts(file="posters_mm.jsonl.gz", sentences=2)], data, 10_000)
-    assert all(30 <= len(one) <= 400 for one in single)
-    assert not set(single) & set(whole)
-    assert all(any(one in text for text in whole) for one in single[:50])
-
-
-def test_words_of_wordnet_are_read_with_their_glosses(tmp_path: Path) -> None:
-    licence, synset = "  1 This software and database is provided to you free", "00003131 00 s 02 grown_up(a) 0 adult 0"
-    gloss = '(of beings) full-grown; "an adult animal"'
-    (tmp_path / "data.adj").write_text(f"{licence}\n{synset} 001 & 00002843 a 0000 | {gloss}  \n")
-    source = Texts(file=str(tmp_path / "data.adj"))
-    assert read_passages([source], tmp_path, 800) == [f"grown up, adult: {gloss}"]
-    (tmp_path / "data.adj").write_text("no synset\n")
-    with pytest.raises(ValueError, match=r"data\.adj, line 1 is no synset of WordNet: 'no synset"):
-        read_passages([source], tmp_path, 800)
-
-
 def test_a_file_without_texts_in_its_columns_is_named(data: Path) -> None:
     with pytest.raises(ValueError, match=r"omdb_movies\.jsonl\.gz: no row .* has a text in plot"):
         read_passages([Texts(file="omdb_movies.jsonl.gz", columns=("plot",))], data, 800)
