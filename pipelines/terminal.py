@@ -78,7 +78,7 @@ def _unlikely(explanation: Explanation) -> Iterator[Text]:
     for one in explanation.record.verdict.evidence:
         if one.severity is None or not one.probabilities or one.reason:
             continue
-        likeliest = max(range(len(one.probabilities)), key=one.probabilities.__getitem__)
+        likeliest = _likeliest(one.probabilities)
         if one.severity != likeliest:
             said, likely = explanation.labels[one.severity], explanation.labels[likeliest]
             yield Text(
@@ -86,6 +86,11 @@ def _unlikely(explanation: Explanation) -> Iterator[Text]:
                 "than one too severe",
                 "dim",
             )
+
+
+def _likeliest(probabilities: Sequence[float]) -> int:
+    """The severity; of equals the mildest."""
+    return max(range(len(probabilities)), key=probabilities.__getitem__)
 
 
 def _outcome(evidence: Evidence, labels: Sequence[str]) -> Text:
@@ -118,7 +123,7 @@ def _seen(explanation: Explanation) -> Iterator[RenderableType]:
 def _span(span: Span, labels: Sequence[str], timed: bool) -> Text:
     line = Text(f"{_moment(span)}  " if timed else "", "cyan")
     if span.probabilities:
-        likeliest = max(range(len(labels)), key=lambda severity: span.probabilities[severity])
+        likeliest = _likeliest(span.probabilities)
         line.append(f"{labels[likeliest]} {span.probabilities[likeliest]:.0%}  ", label_style(likeliest, len(labels)))
     return line.append(printable(span.text), "default")
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -77,8 +76,8 @@ class Engine:
             return self.hidden(inputs, offsets)[0]
         Packing.of(offsets, inputs.shape[0])
         stream = self._embed(inputs)
-        shifts = np.zeros((2, self.size.layers, offsets.numel() - 1, self.size.width), np.float32)
-        self._whole(stream.numpy(), offsets.numpy(), [*shifts, None], torch.get_num_threads())
+        states = self._whole.forgotten(offsets.numel() - 1, self.size.width)
+        self._whole(stream.numpy(), offsets.numpy(), states, torch.get_num_threads())
         return self._normed(stream)
 
     def _tile(self, inputs: Tensor, tile: _Tile, state: State) -> Tensor:

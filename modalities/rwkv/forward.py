@@ -69,7 +69,7 @@ class Forward:
         added = np.zeros(x.shape, np.float32)
         stream = self._steps.add_norm(x.astype(np.float32, order="C"), added, self._before)
         if self._whole:
-            self._whole(stream, offsets, self._states(len(offsets) - 1))
+            self._whole(stream, offsets, self._states(self._whole, len(offsets) - 1))
             return self._steps.add_norm(stream, added, self._after)
         first_value = np.empty_like(stream)
         for layer, start in zip(self._layers, self._starts, strict=True):
@@ -81,11 +81,11 @@ class Forward:
         weights = [layer.weights() for layer in self._layers]
         return WholeLayers(weights, heads, kind) if WholeLayers.fit(weights, kind) else None
 
-    def _states(self, sequences: int) -> list[Array | None]:
+    def _states(self, whole: WholeLayers, sequences: int) -> list[Array | None]:
         """Shifts and matrices of all layers before each sequence; None where all matrices are zero."""
-        shifts = np.zeros((2, len(self._layers), sequences, self.width), np.float32)
+        *shifts, none = whole.forgotten(sequences, self.width)
         started = [start for start in self._starts if start is not None]
-        return [*shifts, np.repeat(np.stack(started)[:, None], sequences, axis=1) if started else None]
+        return [*shifts, np.repeat(np.stack(started)[:, None], sequences, axis=1) if started else none]
 
     def _embed(self, tokens: npt.NDArray[Any]) -> Array:
         assert self._embedding is not None, "this model has no vocabulary"

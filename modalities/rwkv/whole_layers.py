@@ -108,6 +108,10 @@ class WholeLayers:
         sizes = (TILE, len(offsets) - 1, self._heads)
         self._call("layers", self._layers, self._table, *sizes, offsets, stream, *states, threads=threads)
 
+    def forgotten(self, sequences: int, width: int) -> list[Array | None]:
+        """States for a call that begins at zero and whose states nobody asks for after."""
+        return [*np.zeros((2, self._layers, sequences, width), np.float32), None]
+
     def _pack(self, matrix: Array) -> tuple[npt.NDArray[np.int16], Array]:
         outputs, inputs = matrix.shape
         if self._kind is Kind.HALF:
