@@ -24,48 +24,69 @@ namespace {
 constexpr int BLOCKS = N / SIDE, PARTS = N / DEPTH;
 constexpr int FEWEST = 8;  // tokens from which on a chunk is faster than as many steps
 
+constexpr __mmask32 SECOND = 0xaaaaaaaa;  // of each two numbers in bfloat16
+
+// x, whose upper half is then bfloat16, to the nearest, and of a NaN as the processor makes them still one. The processor's own
+// instruction for two vectors takes as long as eight additions.
+inline __m512i rounded(Floats x) { return _mm512_add_epi32(reinterpret_cast<__m512i>(x), _mm512_set1_epi32(0x8000)); }
+
 // Two vectors in bfloat16, their numbers in turn: as a right side wants two rows, or a left side two columns.
 inline __m512i zip_half(Floats first, Floats second) {
-    alignas(64) static constexpr uint16_t ORDER[2 * LANES] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
-                                                              8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
-    return _mm512_permutexvar_epi16(_mm512_load_si512(ORDER), reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(second, first)));
+    return _mm512_mask_blend_epi16(SECOND, _mm512_srli_epi32(rounded(first), 16), rounded(second));
 }
 
+// What a chunk and its state need fits into 48 KB of first-level cache beside what streams past; so what is no longer wanted
+// gives its place to what comes next.
 class alignas(64) Chunk {
 public:
-    // To be called with the state before the first tokens.
-    void begin(const HeadState& state) {
-        round([&](int key, int value) { return load(state.cells[0][key] + value); });
+    explicit Chunk(const HeadState& state) {
+        for (int block = 0; block < BLOCKS; block++)
+            round(block, [&](int key, int value) { return load(state.cells[0][key] + value); });
     }
 
-    // Takes `count` tokens, at most CHUNK, through.
+    // Takes `count` tokens, at most CHUNK, through. What vectors have stored, tiles can load only a while later, and the other
+    // way round; so something else stands between wherever there is anything.
     template <class Take>
     void mix(const Head<float>& head, int64_t token, int count, HeadState& state, const Take& take) {
         for (int c = 0; c < N; c += DEPTH) prepare(head, token, count, c);
         for (int step = count; step < CHUNK; step++) leave_out(step);
+        turn();
+        join();
         store(shrink, -1.f / Floats(_mm512_max_ps(sums(lengths), splat(1e-24f))));
         store(bonus, sums(bonuses));
-        turn();
         score();
         weigh();
         read();
-        solve();
-        write(state);
-        decay(state);
-        finish(head, token, count, take);
+        for (int block = 0; block < BLOCKS; block++) solve(block);
+        answer();
+        write(state, 0);
+        Moments moments = this->moments();
+        for (int block = 1; block < BLOCKS; block++) {
+            write(state, block);
+            decay(state, block - 1);
+        }
+        finish(head, token, count, moments, take);
+        decay(state, BLOCKS - 1);
     }
 
 private:
     enum Of { A, R };    // that ask the state and earlier tokens
     enum From { B, K };  // that are asked
-    bfloat16 asking[2][PARTS][CELL];           // a~ and r~: [token][key]
-    bfloat16 asked[PARTS][2][CELL];            // b~ and k~: [token][key], until `turn` makes right sides of them
-    bfloat16 written[BLOCKS][CELL];            // both, as left sides: [key][token][b, k]
-    bfloat16 state_half[PARTS][BLOCKS][CELL];  // the state before, as a right side: [pair of keys][value][2]
-    bfloat16 weights[2][CELL];                 // of u and v of earlier tokens: [token][earlier token][u, v]
-    bfloat16 values[BLOCKS][CELL];             // u and v: [token][value][u, v]
-    float scores[2][2][SIDE][SIDE];            // a~ and r~ with b~ and k~
-    float u[CHUNK][N], y[CHUNK][N], v[CHUNK][N];
+    union {
+        bfloat16 asking[2][PARTS][CELL];  // a~ and r~: [token][key]
+        float y[CHUNK][N];
+    };
+    union {
+        bfloat16 asked[PARTS][2][CELL];  // b~ and k~: [token][key], until `turn` makes right sides of them
+        float scores[2][2][SIDE][SIDE];  // a~ and r~ with b~ and k~
+        bfloat16 weights[2][2][CELL];    // [A][K] and [R][B]: of u and v of earlier tokens, [token][earlier token][u, v]
+    };
+    union {
+        bfloat16 state_half[PARTS][BLOCKS][CELL];  // the state before, as a right side: [pair of keys][value][2]
+        float u[PARTS][BLOCKS][SIDE][SIDE];        // [0]: [block of values][token][value]
+    };
+    bfloat16 written[BLOCKS][CELL];  // b~ and k~ as left sides: [key][token][b, k]
+    bfloat16 values[BLOCKS][CELL];   // u and v: [token][value][u, v]
     float decays[N], shrink[CHUNK], bonus[CHUNK];
     Floats lengths[CHUNK], bonuses[CHUNK];  // sums to be made of each
 
@@ -74,14 +95,13 @@ private:
         Channels low(head, head.channel + c), high(head, head.channel + c + LANES);
         for (int t = 0; t < count; t++) {
             int64_t at = head.span.at(token + t) + c;
-            low.next(at);
-            high.next(at + LANES);
-            lengths[t] = (c ? lengths[t] : Floats{}) + low.length + high.length;
-            bonuses[t] = (c ? bonuses[t] : Floats{}) + low.bonus + high.bonus;
-            put_value(t, c, Floats{}, low.v);
-            put_value(t, c + LANES, Floats{}, high.v);
-            store(v[t] + c, low.v);
-            store(v[t] + c + LANES, high.v);
+            Floats length = c ? lengths[t] : Floats{}, bonus = c ? bonuses[t] : Floats{};
+            low.next(at, length, bonus);
+            high.next(at + LANES, length, bonus);
+            lengths[t] = length;
+            bonuses[t] = bonus;
+            put_v(t, c, low.v);
+            put_v(t, c + LANES, high.v);
             put(asking[A][0] + t * DEPTH, c, low.a, high.a);
             put(asking[R][0] + t * DEPTH, c, low.r, high.r);
             put(asked[c / DEPTH][B] + t * DEPTH, 0, low.b, high.b);
@@ -98,32 +118,38 @@ private:
                 put(asking[side][part] + t * DEPTH, 0, Floats{}, Floats{});
                 put(asked[part][side] + t * DEPTH, 0, Floats{}, Floats{});
             }
-        for (int c = 0; c < N; c += LANES) {
-            put_value(t, c, Floats{}, Floats{});
-            store(v[t] + c, Floats{});
-        }
+        for (int c = 0; c < N; c += LANES) put_v(t, c, Floats{});
         lengths[t] = bonuses[t] = Floats{};
     }
 
-    void put_value(int t, int c, Floats of_u, Floats of_v) { _mm512_store_si512(values[c / SIDE] + t * DEPTH, zip_half(of_u, of_v)); }
+    // SIDE numbers of v, with zeros for u.
+    void put_v(int t, int c, Floats v) {
+        _mm512_store_si512(values[c / SIDE] + t * DEPTH, _mm512_maskz_mov_epi16(SECOND, rounded(v)));
+    }
 
-    // [token][pair of keys] → [pair of keys][token], and each pair's two rows of `written`.
+    Floats v(int t, int c) const { return Floats(_mm512_maskz_mov_epi16(SECOND, _mm512_load_si512(values[c / SIDE] + t * DEPTH))); }
+
+    // [token][pair of keys] → [pair of keys][token].
     void turn() {
-        for (int part = 0; part < PARTS; part++) {
-            Floats pairs[2][SIDE];
+        for (auto& part : asked)
             for (From from : {B, K}) {
-                auto* side = reinterpret_cast<float*>(asked[part][from]);
-                for (int t = 0; t < SIDE; t++) pairs[from][t] = load(side + t * SIDE);
-                transpose(pairs[from]);
-                for (int pair = 0; pair < SIDE; pair++) store(side + pair * SIDE, pairs[from][pair]);
+                auto* side = reinterpret_cast<float*>(part[from]);
+                Floats pairs[SIDE];
+                for (int t = 0; t < SIDE; t++) pairs[t] = load(side + t * SIDE);
+                transpose(pairs);
+                for (int pair = 0; pair < SIDE; pair++) store(side + pair * SIDE, pairs[pair]);
             }
+    }
+
+    // b~ and k~ of each pair of keys → two rows of `written`.
+    void join() {
+        for (int part = 0; part < PARTS; part++)
             for (int pair = 0; pair < SIDE; pair++) {
-                Words b = reinterpret_cast<Words>(pairs[B][pair]), k = reinterpret_cast<Words>(pairs[K][pair]);
-                auto* to = reinterpret_cast<float*>(written[0] + (part * DEPTH + 2 * pair) * DEPTH);
-                store(to, reinterpret_cast<Floats>((b & 0xffffu) | k << 16));
-                store(to + SIDE, reinterpret_cast<Floats>(b >> 16 | (k & 0xffff0000u)));
+                __m512i b = _mm512_load_si512(asked[part][B] + pair * DEPTH), k = _mm512_load_si512(asked[part][K] + pair * DEPTH);
+                bfloat16* to = written[0] + (part * DEPTH + 2 * pair) * DEPTH;
+                _mm512_store_si512(to, _mm512_mask_blend_epi16(SECOND, b, _mm512_slli_epi32(k, 16)));
+                _mm512_store_si512(to + DEPTH, _mm512_mask_blend_epi16(SECOND, _mm512_srli_epi32(b, 16), k));
             }
-        }
     }
 
     void score() {
@@ -152,8 +178,9 @@ private:
     void weigh() {
         for (int t = 0; t < CHUNK; t++) {
             __m512i of_a = zip_half(Floats{}, load(scores[A][K][t])), of_r = zip_half(load(scores[R][B][t]), load(scores[R][K][t]));
-            _mm512_store_si512(weights[A] + t * DEPTH, _mm512_maskz_mov_epi32((1u << t) - 1, of_a));
-            _mm512_store_si512(weights[R] + t * DEPTH, _mm512_maskz_mov_epi32((2u << t) - 1, of_r));
+            _mm512_store_si512(weights[A][K] + t * DEPTH, _mm512_maskz_mov_epi32((1u << t) - 1, of_a));
+            _mm512_store_si512(weights[R][B] + t * DEPTH, _mm512_maskz_mov_epi32((2u << t) - 1, of_r));
+            store(scores[A][B][t], load(scores[A][B][t]) * load(shrink));
         }
     }
 
@@ -173,39 +200,40 @@ private:
             _tile_loadd(3, state_half[1][block], 64);
             _tile_dpbf16ps(0, 5, 3);
             _tile_dpbf16ps(1, 7, 3);
-            _tile_loadd(2, weights[A], 64);
+            _tile_loadd(2, weights[A][K], 64);
             _tile_loadd(3, values[block], 64);
             _tile_dpbf16ps(0, 2, 3);
-            _tile_stored(0, u[0] + block * SIDE, sizeof u[0]);
+            _tile_stored(0, u[0][block], 64);
             _tile_stored(1, y[0] + block * SIDE, sizeof y[0]);
         }
     }
 
-    // Each u of the ones before it.
-    void solve() {
-        for (int block = 0; block < BLOCKS; block++) {
-            Floats rows[CHUNK];
-            for (int t = 0; t < CHUNK; t++) rows[t] = load(u[t] + block * SIDE);
+    // Each u of the ones before it, which are not shrunk yet: their scores are.
+    void solve(int block) {
+        Floats rows[CHUNK];
+        for (int t = 0; t < CHUNK; t++) rows[t] = load(u[0][block][t]);
 #pragma GCC unroll 16
-            for (int s = 0; s < CHUNK; s++) {
-                rows[s] *= shrink[s];
+        for (int s = 0; s < CHUNK; s++) {
 #pragma GCC unroll 16
-                for (int t = s + 1; t < CHUNK; t++) rows[t] += rows[s] * scores[A][B][t][s];
-            }
-            for (int t = 0; t < CHUNK; t++) put_value(t, block * SIDE, rows[t], load(v[t] + block * SIDE));
+            for (int t = s + 1; t < CHUNK; t++) rows[t] += rows[s] * scores[A][B][t][s];
+            bfloat16* to = values[block] + s * DEPTH;
+            __m512i half = _mm512_srli_epi32(rounded(rows[s] * shrink[s]), 16);
+            _mm512_store_si512(to, _mm512_or_si512(half, _mm512_load_si512(to)));
         }
     }
 
-    // y += what r~ reads of the tokens; the state, undecayed, += what they write.
-    void write(HeadState& state) {
+    // y += what r~ reads of the tokens. Leaves their values in the tiles from 4 on.
+    void answer() {
         all_stored();
         _tile_loadd(4, values[0], 64);
         _tile_loadd(5, values[1], 64);
         _tile_loadd(6, values[2], 64);
         _tile_loadd(7, values[3], 64);
-        add(weights[R], y[0]);
-        for (int block = 0; block < BLOCKS; block++) add(written[block], state.cells[0][block * SIDE]);
+        add(weights[R][B], y[0]);
     }
+
+    // The state of SIDE keys, undecayed, += what the tokens write.
+    void write(HeadState& state, int block) const { add(written[block], state.cells[0][block * SIDE]); }
 
     // Rows += left · values, which are in the tiles from 4 on.
     static void add(const bfloat16* left, float* rows) {
@@ -225,40 +253,40 @@ private:
         _tile_stored(0, rows + 3 * SIDE, APART);
     }
 
-    // each(key, value): LANES values of the state of a key; rounded, two keys make a row of a right side.
+    // each(key, value): LANES values of the state of one of SIDE keys; rounded, two keys make a row of a right side.
     template <class Each>
-    void round(const Each& each) {
-        for (int key = 0; key < N; key += 2)
-            for (int block = 0; block < BLOCKS; block++)
-                _mm512_store_si512(state_half[key / DEPTH][block] + key % DEPTH / 2 * DEPTH,
-                                   zip_half(each(key, block * SIDE), each(key + 1, block * SIDE)));
+    void round(int block, const Each& each) {
+        for (int key = block * SIDE; key < (block + 1) * SIDE; key += 2)
+            for (int value = 0; value < N; value += LANES)
+                _mm512_store_si512(state_half[key / DEPTH][value / SIDE] + key % DEPTH / 2 * DEPTH,
+                                   zip_half(each(key, value), each(key + 1, value)));
     }
 
-    void decay(HeadState& state) {
-        round([&](int key, int value) {
+    void decay(HeadState& state, int block) {
+        round(block, [&](int key, int value) {
             Floats cells = load(state.cells[0][key] + value) * decays[key];
             store(state.cells[0][key] + value, cells);
             return cells;
         });
     }
 
-    // Group norm, bonus and output gate of all tokens, as `finish` in `gates.h`.
-    template <class Take>
-    void finish(const Head<float>& head, int64_t token, int count, const Take& take) const {
+    // What makes a group norm of y: y · scale + shift, by token.
+    struct alignas(64) Moments {
+        float scales[CHUNK], shifts[CHUNK];
+    };
+
+    Moments moments() const {
+        alignas(64) float means[CHUNK];
         Floats rows[CHUNK];
-        alignas(64) float means[CHUNK], scales[CHUNK];
         for (int t = 0; t < CHUNK; t++) rows[t] = over(t, [](Floats x) { return x; });
-        store(means, sums(rows) * (1.f / N));
+        Floats mean = sums(rows) * (1.f / N);
+        store(means, mean);
         for (int t = 0; t < CHUNK; t++) rows[t] = over(t, [&](Floats x) { return (x - means[t]) * (x - means[t]); });
-        store(scales, 1.f / Floats(_mm512_sqrt_ps(sums(rows) * (1.f / N) + 64e-5f)));
-        for (int c = 0; c < N; c += LANES) {
-            int64_t own = head.channel + c;
-            Floats weight = load(head.layer.norm_weight + own), bias = load(head.layer.norm_bias + own);
-            for (int t = 0; t < count; t++) {
-                Floats normed = (load(y[t] + c) - means[t]) * scales[t] * weight + bias + load(v[t] + c) * bonus[t];
-                take(token + t, own, normed * load(head.in.gate + head.span.at(token + t) + c));
-            }
-        }
+        Floats scale = 1.f / Floats(_mm512_sqrt_ps(sums(rows) * (1.f / N) + 64e-5f));
+        Moments found;
+        store(found.scales, scale);
+        store(found.shifts, -mean * scale);
+        return found;
     }
 
     // The sum of what becomes of a token's y, by lanes.
@@ -268,6 +296,22 @@ private:
         for (int c = 0; c < N; c += LANES) total += f(load(y[t] + c));
         return total;
     }
+
+    // Group norm, bonus and output gate of all tokens, as `finish` in `gates.h`, DEPTH channels at a time.
+    template <class Take>
+    void finish(const Head<float>& head, int64_t token, int count, const Moments& moments, const Take& take) const {
+        for (int c = 0; c < N; c += DEPTH) {
+            const float *weight = head.layer.norm_weight + head.channel + c, *bias = head.layer.norm_bias + head.channel + c;
+            for (int t = 0; t < count; t++) {
+                const float* gate = head.in.gate + head.span.at(token + t) + c;
+                auto of = [&](int half) {
+                    Floats normed = load(y[t] + c + half) * moments.scales[t] + moments.shifts[t];
+                    return (normed * load(weight + half) + load(bias + half) + v(t, c + half) * bonus[t]) * load(gate + half);
+                };
+                take(token + t, head.channel + c, of(0), of(LANES));
+            }
+        }
+    }
 };
 
 // All tokens of a head, a chunk at a time; a few that are left over, singly.
@@ -276,9 +320,8 @@ void mix_chunks(const Head<float>& head, HeadState& state, const Take& take) {
     int64_t begin = head.span.begin, end = head.span.end, rest = (end - begin) % CHUNK;
     if (rest >= FEWEST) rest = 0;
     if (begin < end - rest) {
-        static thread_local Chunk chunk;
         TileUse use;
-        chunk.begin(state);
+        Chunk chunk(state);  // on the stack: GCC asks anew in every loop where something of a thread's own lies
         for (int64_t token = begin; token < end - rest; token += CHUNK) {
             int count = static_cast<int>(std::min<int64_t>(CHUNK, end - token));
             chunk.mix(head, token, count, state, take);

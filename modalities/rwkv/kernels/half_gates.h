@@ -38,14 +38,15 @@ struct Gate {
 // LANES channels of one token after the other: what `prepare` in `gates.h` does, decayed.
 class Channels {
 public:
-    Floats a, r, b, k, v, length, bonus, decayed = splat(1.f);
+    Floats a, r, b, k, v, decayed = splat(1.f);
 
     Channels(const Head<float>& head, int64_t channel)
         : head(head), rate_of(head.layer.a0 + channel), opening_of(head.layer.v0 + channel),
           fading_of(head.layer.w0 + channel), k_k(load(head.layer.k_k + channel)), k_a(load(head.layer.k_a + channel)),
           r_k(load(head.layer.r_k + channel)), others(1.f - k_a) {}
 
-    void next(int64_t at) {
+    // Adds to the sums, by lanes, of the squares of q and of r k r_k.
+    void next(int64_t at, Floats& length, Floats& bonus) {
         const Projected<float>& in = head.in;
         int64_t soon = at + 2 * CHUNK * head.span.step;  // from far away, and in a page of its own
         for (const float* from : {in.r, in.k, in.v, in.first_value}) __builtin_prefetch(from + soon, 0, 2);
@@ -53,8 +54,8 @@ public:
         r = load(in.r + at);
         v = load(in.v + at);
         key *= others + rate * k_a;
-        length = removal * removal;
-        bonus = r * key * r_k;
+        length += removal * removal;
+        bonus += r * key * r_k;
         if (in.value_gate) v += (load(in.first_value + at) - v) * opening_of(in.value_gate + at);
         else store(head.first_value + at, v);
         a = removal * decayed;

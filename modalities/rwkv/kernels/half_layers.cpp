@@ -67,7 +67,7 @@ public:
 
     auto taking(int slot, int64_t rows, int64_t inputs) {
         bfloat16* to = left(slot, rows, inputs).tiles;
-        return [=](int64_t row, int64_t column, Floats x) { put(left_row(to, inputs, row), column, x); };
+        return [=](int64_t row, int64_t column, auto... x) { put(left_row(to, inputs, row), column, x...); };
     }
 
     Left taken(int slot, int64_t rows, int64_t inputs) { return left(slot, rows, inputs); }
