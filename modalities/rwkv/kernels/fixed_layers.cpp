@@ -32,10 +32,21 @@ public:
 
     template <int COUNT>
     void mix(const Mixtures& mixtures, const Left* to) {
-        for (int m = 0; m < COUNT; m++)
-            fill(to[m], 1, [&](int64_t row, float* out) {
-                for (int64_t c = 0; c < to->inputs; c += LANES) store(out + c, mixtures.at(row, c).by(load(mixtures.ratio(m, c))));
-            });
+        static thread_local Room<float> room;
+        int64_t width = to->inputs;
+        float *now = kept(room, 3 * width), *back = now + width, *mixed = back + width;
+        for (int64_t row = 0; row < to->rows; row++) {
+            for (int64_t c = 0; c < width; c += LANES) {
+                auto step = mixtures.after(mixtures.before(row, c), row, c);
+                store(now + c, step.now);
+                store(back + c, step.back);
+            }
+            for (int m = 0; m < COUNT; m++) {
+                for (int64_t c = 0; c < width; c += LANES)
+                    store(mixed + c, load(now + c) + load(back + c) * load(mixtures.ratio(m, c)));
+                quantise_row(width, mixed, to[m].whole + row * width, to[m].scales + row);
+            }
+        }
     }
 
     template <class Function>

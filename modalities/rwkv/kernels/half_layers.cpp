@@ -39,10 +39,15 @@ public:
                     low[m] = load(mixtures.ratio(m, c));
                     high[m] = load(mixtures.ratio(m, c + LANES));
                 }
+                Floats before[2];
                 for (int64_t row = block; row < std::min(to->rows, block + SIDE); row++) {
-                    auto first = mixtures.at(row, c), second = mixtures.at(row, c + LANES);
+                    if (row == block || mixtures.begins(row))
+                        for (int half : {0, 1}) before[half] = mixtures.before(row, c + half * LANES);
+                    auto first = mixtures.after(before[0], row, c), second = mixtures.after(before[1], row, c + LANES);
                     for (int m = 0; m < COUNT; m++)
                         put(left_row(to[m].tiles, to->inputs, row), c, first.by(low[m]), second.by(high[m]));
+                    before[0] = first.now;
+                    before[1] = second.now;
                 }
             }
     }

@@ -6,12 +6,9 @@
     extern "C" void add_norm_##NAME(int64_t tokens, int64_t width, float* stream, const T* added,                    \
                                     const float* weight, const float* bias, float* normed, int threads) {            \
         each_token(tokens, threads, [&](int64_t token) {                                                             \
-            auto sum = [=, x = stream + token * width](int64_t c) {                                                  \
-                Floats now = load(x + c) + load(added + token * width + c);                                          \
-                store(x + c, now);                                                                                   \
-                return now;                                                                                          \
-            };                                                                                                       \
-            norm(width, sum, weight, bias, normed + token * width);                                                  \
+            float* x = stream + token * width;                                                                       \
+            for (int64_t c = 0; c < width; c += LANES) store(x + c, load(x + c) + load(added + token * width + c));  \
+            norm(width, x, weight, bias, normed + token * width);                                                    \
         });                                                                                                          \
     }                                                                                                                \
     extern "C" void shift_mix_##NAME(int64_t sequences, int64_t tokens, int64_t width, const int64_t* offsets,       \

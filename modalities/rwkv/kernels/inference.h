@@ -20,27 +20,32 @@ void each_token(int64_t tokens, int threads, const Each& each) {
     });
 }
 
-// to = layer norm of the numbers from(column), LANES of them at a time and each asked for once. Several sums, because an
-// addition waits for the one before it.
-template <class From>
-void norm(int64_t width, const From& from, const float* weight, const float* bias, float* to) {
-    constexpr int SUMS = 4;
-    Floats totals[SUMS] = {}, squares[SUMS] = {};
-    for (int64_t c = 0; c < width; c += SUMS * LANES)
-        for (int s = 0; s < SUMS; s++) {
-            Floats now = from(c + s * LANES);
-            store(to + c + s * LANES, now);
-            totals[s] += now;
-        }
-    float mean = sum(totals) / width;
-    for (int64_t c = 0; c < width; c += SUMS * LANES)
-        for (int s = 0; s < SUMS; s++) {
-            Floats centred = load(to + c + s * LANES) - mean;
-            squares[s] += centred * centred;
-        }
-    float scale = 1.f / std::sqrt(sum(squares) / width + 1e-5f);
+// Mean and reciprocal deviation of a row, as its layer norm wants them; from(column) is LANES of its numbers. Several sums,
+// because an addition waits for the one before it.
+struct Statistics {
+    float mean, scale;
+
+    template <class From>
+    Statistics(int64_t width, const From& from) {
+        constexpr int SUMS = 4;
+        Floats totals[SUMS] = {}, squares[SUMS] = {};
+        for (int64_t c = 0; c < width; c += SUMS * LANES)
+            for (int s = 0; s < SUMS; s++) totals[s] += from(c + s * LANES);
+        mean = sum(totals) / width;
+        for (int64_t c = 0; c < width; c += SUMS * LANES)
+            for (int s = 0; s < SUMS; s++) {
+                Floats centred = from(c + s * LANES) - mean;
+                squares[s] += centred * centred;
+            }
+        scale = 1.f / std::sqrt(sum(squares) / width + 1e-5f);
+    }
+};
+
+// to = layer norm of numbers.
+inline void norm(int64_t width, const float* from, const float* weight, const float* bias, float* to) {
+    Statistics row(width, [&](int64_t c) { return load(from + c); });
     for (int64_t c = 0; c < width; c += LANES)
-        store(to + c, (load(to + c) - mean) * scale * load(weight + c) + load(bias + c));
+        store(to + c, (load(from + c) - row.mean) * row.scale * load(weight + c) + load(bias + c));
 }
 
 // The normed token before each one in its sequence, `carried` (B, C) before the first ones.

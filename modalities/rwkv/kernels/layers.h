@@ -68,10 +68,27 @@ constexpr auto SQUARED = [](Floats x) {
     return x * x;
 };
 
+// The stream as a norm leaves it, computed where it is wanted: to write it down and read it again takes longer.
+struct Normed {
+    Place stream;
+    float *scales, *shifts;      // of each token
+    const float *weight, *bias;  // of each channel
+
+    void measure(int64_t token, int64_t width) const {
+        Statistics row(width, [&](int64_t c) { return load(stream.at(token, c)); });
+        scales[token] = row.scale;
+        shifts[token] = -row.mean * row.scale;
+    }
+    Floats at(int64_t token, int64_t c) const {
+        return (load(stream.at(token, c)) * scales[token] + shifts[token]) * load(weight + c) + load(bias + c);
+    }
+};
+
 // Some normed tokens from `first` on, each mixed with the one before it, by each row of ratios.
 struct Mixtures {
-    const float *normed, *ratios;
-    const std::vector<const float*>& before;
+    const Normed& normed;
+    const float* ratios;
+    const std::vector<const float*>& carried;  // by token: the one before it, if it is a sequence's first one
     int64_t width, first;
 
     // LANES numbers of a token, and how far those of the token before are from them.
@@ -79,9 +96,13 @@ struct Mixtures {
         Floats now, back;
         Floats by(Floats ratio) const { return now + back * ratio; }
     };
-    Step at(int64_t row, int64_t column) const {
-        Floats now = load(normed + (first + row) * width + column);
-        return {now, load(before[first + row] + column) - now};
+    bool begins(int64_t row) const { return carried[first + row]; }
+    Floats before(int64_t row, int64_t column) const {
+        return begins(row) ? load(carried[first + row] + column) : normed.at(first + row - 1, column);
+    }
+    Step after(Floats before, int64_t row, int64_t column) const {
+        Floats now = normed.at(first + row, column);
+        return {now, before - now};
     }
     const float* ratio(int64_t mixture, int64_t column) const { return ratios + mixture * width + column; }
 };
@@ -92,29 +113,30 @@ struct Shift {
     float* carried;
 };
 
-constexpr int64_t FEW = 64;  // tokens whose norms and mixtures stay in the second-level cache until they are used
+constexpr int64_t FEW = 64;  // tokens that stay in the second-level cache from their norm until they are used
 
-// Norms the stream and gives each(first, count, mixtures) a few tokens. One thread norms no more than these,
-// and keeps none; of several, each would wait for the token before its first, so all are normed first.
+// Norms the stream and gives each(first, count, mixtures) a few tokens. One thread norms no more than these before; of
+// several, each would wait for the token before its first, so all are normed first.
 template <class Each>
 void norm_then(const Part& part, const Shift& shift, int threads, const Each& each) {
     static thread_local Room<float> room;
     int64_t width = part.width(), together = threads > 1 ? part.tokens : FEW;
-    float* normed = kept(room, std::min(together, part.tokens) * width);
+    float* scales = kept(room, 2 * part.tokens);
+    Normed normed{part.stream, scales, scales + part.tokens, shift.weight, shift.bias};
+    std::vector<const float*> carried(part.tokens);
+    for (int64_t s = 0; s < part.sequences; s++)
+        if (part.offsets[s] < part.offsets[s + 1]) carried[part.offsets[s]] = shift.carried + s * width;
     for (int64_t begin = 0; begin < part.tokens; begin += together) {
-        Tile tile(begin, std::min(begin + together, part.tokens), part.sequences, part.offsets);
-        float* carried = shift.carried + tile.first * width;
-        each_token(tile.tokens, threads, [&](int64_t token) {
-            auto from = [&](int64_t c) { return load(part.stream.at(begin + token, c)); };
-            norm(width, from, shift.weight, shift.bias, normed + token * width);
+        int64_t tokens = std::min(together, part.tokens - begin);
+        each_token(tokens, threads, [&](int64_t token) { normed.measure(begin + token, width); });
+        parallel((tokens + FEW - 1) / FEW, threads, [&](int64_t block) {
+            int64_t first = begin + block * FEW;
+            each(first, std::min(FEW, begin + tokens - first), Mixtures{normed, shift.ratios, carried, width, first});
         });
-        auto before = predecessors(tile.sequences(), tile.tokens, width, tile.offsets.data(), normed, carried);
-        parallel((tile.tokens + FEW - 1) / FEW, threads, [&](int64_t block) {
-            int64_t first = block * FEW, count = std::min(FEW, tile.tokens - first);
-            each(begin + first, count, Mixtures{normed, shift.ratios, before, width, first});
-        });
-        carry(tile.sequences(), width, tile.offsets.data(), normed, carried);
     }
+    for (int64_t s = 0; s < part.sequences; s++)
+        for (int64_t c = 0, last = part.offsets[s + 1] - 1; c < width && last >= part.offsets[s]; c += LANES)
+            store(shift.carried + s * width + c, normed.at(last, c));
 }
 
 // Rooms for what a layer computes, the last four for some heads alone.
