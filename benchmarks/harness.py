@@ -1,12 +1,13 @@
 """What every benchmark shares: rows of a comparison, interleaved timing, and where results go.
 
 Times are CPU seconds of this process and its threads, so that a busy machine falsifies a ratio as little as it can;
-the two sides take turns, and medians are compared.
+the two sides take turns, each on the core that is least disturbed at the moment, and medians are compared.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import platform
 import statistics
 import time
@@ -15,7 +16,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import torch
+
 RESULTS = Path(__file__).resolve().parent / "results"
+
+
+CORES = os.sched_getaffinity(0) if hasattr(os, "sched_setaffinity") else set[int]()
+"""Those this process may use; none where it cannot choose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +57,33 @@ def take_turns(sides: Sequence[Callable[[], object]], rounds: int = 3) -> list[f
     seconds: list[list[float]] = [[] for _ in sides]
     for _ in range(rounds):
         for side, taken in zip(sides, seconds, strict=True):
-            begin = time.process_time()
-            side()
-            taken.append(time.process_time() - begin)
+            settle()
+            taken.append(seconds_of(side))
     return [statistics.median(taken) for taken in seconds]
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    """CPU seconds that a piece of work takes."""
+    begin = time.process_time()
+    work()
+    return time.process_time() - begin
+
+
+def settle(side: int = 256) -> None:
+    """Move this thread to the core that multiplies fastest at the moment; those it starts from now on come along.
+
+    On a virtual machine a core is one of two threads of a real one. While somebody computes on the other, tiles take
+    three times as long; such a phase lasts for seconds, on one core and not the next, and would fall to one side alone.
+    """
+    if not CORES:
+        return
+    left = torch.ones(side, side, dtype=torch.bfloat16)
+
+    def product_on(core: int) -> float:
+        os.sched_setaffinity(0, {core})
+        return min(seconds_of(lambda: torch.mm(left, left)) for _ in range(5))
+
+    os.sched_setaffinity(0, {min(CORES, key=product_on)})
 
 
 def machine() -> str:
