@@ -95,12 +95,20 @@ def read_weights(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
 
 
 def read_arrays(path: Path, kind: str) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
-    """As `read_weights`, without PyTorch: floating-point tensors of any width as float32, others as they are."""
+    """As `read_weights`, without PyTorch: floating-point tensors of any width as float32, others as they are.
+
+    Raises:
+        ValueError: as `read_weights`, or values that are infinite or not a number. In fixed point they would come out
+            as numbers, and so as a rating.
+    """
     from safetensors import deserialize
 
     metadata = _metadata_of_kind(path, kind)
     stored = deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
     tensors = {name: _array(tensor) for name, tensor in stored}
+    for name, tensor in tensors.items():
+        if not np.isfinite(tensor).all():
+            raise ValueError(f"{path}: {name} holds values that are no numbers; its training failed, or it is damaged")
     for name in _scaled(tensors):
         tensors[name] = tensors[name] * tensors.pop(name + SCALE)[:, None]
     return tensors, metadata

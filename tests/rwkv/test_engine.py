@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Callable
 
@@ -223,6 +224,18 @@ def test_what_is_not_a_number_stays_so_and_in_its_own_text(model: RWKV7, kind: K
     found, _ = engine.hidden(vectors, offsets)
     assert torch.equal(found[:40], expected[:40]) and torch.equal(found[73:], expected[73:])
     assert found[50:73].isnan().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_weight_that_is_not_a_number_shows_whichever_it_is(model: RWKV7, dtype: torch.dtype) -> None:
+    ids, offsets = random_batch(500, [40, 33])
+    names = [name for name, _ in model.layers[1].named_parameters()]
+    assert len(names) > 20
+    for name in names:
+        damaged = copy.deepcopy(model)
+        with torch.no_grad():
+            damaged.layers[1].get_parameter(name).view(-1)[5] = torch.nan
+        assert Engine(damaged, dtype).features(ids, offsets).isnan().any(), name
 
 
 @pytest.mark.parametrize("inputs", [32, 256, 3072])

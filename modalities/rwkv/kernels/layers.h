@@ -64,7 +64,7 @@ constexpr auto SAME = [](Floats x) { return x; };
 constexpr auto TANH = [](Floats x) { return hyperbolic_tangent(x); };
 constexpr auto SIGMOID = [](Floats x) { return sigmoid(x); };
 constexpr auto SQUARED = [](Floats x) {
-    x = x > 0.f ? x : Floats{};
+    x = x < 0.f ? Floats{} : x;  // what is not a number stays so
     return x * x;
 };
 

@@ -151,7 +151,7 @@ void square(int64_t count, const T* x, const T* to_y, T* out, int threads) {
     parallel((count + PIECE - 1) / PIECE, threads, [&](int64_t piece) {
         for (int64_t i = piece * PIECE; i < std::min(count, (piece + 1) * PIECE); i += LANES) {
             Floats now = load(x + i);
-            now = now > 0.f ? now : Floats{};
+            now = now < 0.f ? Floats{} : now;  // what is not a number stays so
             store(out + i, to_y ? 2.f * now * load(to_y + i) : now * now);
         }
     });
