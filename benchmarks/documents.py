@@ -20,8 +20,7 @@ from itertools import accumulate
 from pathlib import Path
 
 import torch
-from engine_peers import half_products
-from harness import Row, take_turns, write_rows
+from harness import Row, half_products, take_turns, write_rows
 
 from capitoline.configs.evaluation import Evaluation, Mark, Task
 from capitoline.configs.training import Source, load_configuration

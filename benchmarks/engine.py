@@ -28,12 +28,11 @@ from engine_peers import (
     Texts,
     distilbert,
     distilbert_settings,
-    half_products,
     llama_cpp,
     rwkv_package,
 )
 from engine_plot import plot
-from harness import Row, line, take_turns, write_rows
+from harness import Row, half_products, line, take_turns, write_rows
 from torch import Tensor
 from torch.nn import functional
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from harness import half_products
 from torch import Tensor
 
 from capitoline.modalities.rwkv.checkpoint import write_tensors
@@ -80,12 +81,6 @@ def distilbert_settings() -> list[str]:
     """Types and kinds of attention to choose from. Without bfloat16 in the processor it is emulated, for minutes."""
     dtypes = ("float32", "bfloat16")[: 1 + half_products()]
     return [f"{dtype} {kind}" for dtype in dtypes for kind in ("sdpa", "eager")]
-
-
-def half_products() -> bool:
-    """Whether this processor multiplies bfloat16."""
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def write_gguf(tensors: Mapping[str, Tensor], size: Size, path: Path, quantisation: str) -> None:

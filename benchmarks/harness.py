@@ -77,13 +77,19 @@ def settle(side: int = 256) -> None:
     """
     if not CORES:
         return
-    left = torch.ones(side, side, dtype=torch.bfloat16)
+    left = torch.ones(side, side, dtype=torch.bfloat16 if half_products() else torch.float32)
 
     def product_on(core: int) -> float:
         os.sched_setaffinity(0, {core})
         return min(seconds_of(lambda: torch.mm(left, left)) for _ in range(5))
 
     os.sched_setaffinity(0, {min(CORES, key=product_on)})
+
+
+def half_products() -> bool:
+    """Whether this processor multiplies bfloat16; others emulate it, slowly."""
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def machine() -> str:

@@ -26,8 +26,8 @@ constexpr int FEWEST = 8;  // tokens from which on a chunk is faster than as man
 
 constexpr __mmask32 SECOND = 0xaaaaaaaa;  // of each two numbers in bfloat16
 
-// x, whose upper half is then bfloat16, to the nearest, and of a NaN as the processor makes them still one. The processor's own
-// instruction for two vectors takes as long as eight additions.
+// The upper halves are x in bfloat16, to the nearest; the NaN that processors make stays one. Their own instruction, for two
+// vectors, takes as long as four additions, and to put its numbers in turn two more.
 inline __m512i rounded(Floats x) { return _mm512_add_epi32(reinterpret_cast<__m512i>(x), _mm512_set1_epi32(0x8000)); }
 
 // Two vectors in bfloat16, their numbers in turn: as a right side wants two rows, or a left side two columns.
