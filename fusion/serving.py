@@ -21,7 +21,8 @@ class Serving:
     def __call__(self, item: Decoded, evidence: Sequence[Evidence]) -> Verdict:
         decisions = self._decider.decide(features_of(item, evidence, self._scale))
         severity = int(decisions.severities[0])
-        rated = severity != NOT_RATED
+        probabilities = decisions.probabilities[0]
+        rated = severity != NOT_RATED and bool(np.isfinite(probabilities).all())
         return Verdict(
             item_id=item.item.id,
             digest=item.digest,
@@ -29,7 +30,7 @@ class Serving:
             severity=severity if rated else None,
             rule=self.name,
             evidence=tuple(evidence),
-            probabilities=tuple(decisions.probabilities[0].tolist()) if rated else (),
+            probabilities=tuple(probabilities.tolist()) if rated else (),
         )
 
 

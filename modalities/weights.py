@@ -101,17 +101,28 @@ def read_arrays(path: Path, kind: str) -> tuple[dict[str, npt.NDArray[Any]], dic
         ValueError: as `read_weights`, or values that are infinite or not a number. In fixed point they would come out
             as numbers, and so as a rating.
     """
+    metadata, tensors = _metadata_of_kind(path, kind), _finite_arrays(path)
+    for name in _scaled(tensors):
+        tensors[name] = tensors[name] * tensors.pop(name + SCALE)[:, None]
+    return tensors, metadata
+
+
+def check_values(path: Path) -> None:
+    """Read a file as `read_arrays` does, of whatever kind, for nothing but its errors; what was shipped is known."""
+    if path.parent != SHIPPED:
+        read_metadata(path)
+        _finite_arrays(path)
+
+
+def _finite_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     from safetensors import deserialize
 
-    metadata = _metadata_of_kind(path, kind)
     stored = deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
     tensors = {name: _array(tensor) for name, tensor in stored}
     for name, tensor in tensors.items():
         if not np.isfinite(tensor).all():
             raise ValueError(f"{path}: {name} holds values that are no numbers; its training failed, or it is damaged")
-    for name in _scaled(tensors):
-        tensors[name] = tensors[name] * tensors.pop(name + SCALE)[:, None]
-    return tensors, metadata
+    return tensors
 
 
 def _scaled(names: Collection[str]) -> list[str]:

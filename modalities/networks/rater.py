@@ -118,7 +118,11 @@ class SequenceRater:
             )
 
     def __call__(self, sequences: Sequence[npt.NDArray[Any]], head: str) -> Ratings:
-        """Ratings of B sequences, none empty, each of (T, V) float32 vectors or (T,) int64 token ids, by `head`."""
+        """Ratings of B sequences, none empty, each of (T, V) float32 vectors or (T,) int64 token ids, by `head`.
+
+        Raises:
+            FloatingPointError: what the network makes of a sequence is infinite or not a number, which is no rating.
+        """
         return self.by_heads(sequences, [head])[head]
 
     def by_heads(
@@ -147,6 +151,8 @@ class SequenceRater:
     def _ratings(self, pooled: Array, head: str, wide: Array | None) -> Ratings:
         shape = self.heads[head]
         probabilities, features = self._heads[head](pooled, wide)
+        if not (np.isfinite(probabilities).all() and np.isfinite(features).all()):
+            raise FloatingPointError(f"{self._path} computes values that are no numbers: it is damaged, train it anew")
         if shape.is_one_axis:
             probabilities = probabilities[:, 0]
         return Ratings(probabilities, features, decide(probabilities, shape.down_cost))
