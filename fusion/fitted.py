@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from capitoline.modalities.decisions import NOT_RATED, Decisions
+from capitoline.modalities.decisions import NOT_RATED, Decisions, decided
 from capitoline.modalities.feature_set import UNKNOWN, FeatureSet
 from capitoline.modalities.networks.ordinal import decide
 
@@ -84,4 +84,4 @@ def least_cost(probabilities: npt.NDArray[np.floating], rated: npt.NDArray[np.bo
     """Decisions of least expected cost under probabilities (N, K), for the items that any expert `rated` (N, E)."""
     anyone = np.asarray(rated.any(axis=1))
     shown = np.where(anyone[:, None], probabilities, 0).astype(np.float32)
-    return Decisions(np.where(anyone, decide(shown, down_cost), NOT_RATED), shown)
+    return decided(np.where(anyone, decide(shown, down_cost), NOT_RATED), shown)

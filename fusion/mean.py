@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from capitoline.modalities.decisions import NOT_RATED, Decisions
+from capitoline.modalities.decisions import NOT_RATED, Decisions, decided
 from capitoline.modalities.feature_set import FeatureSet
 
 
@@ -30,7 +30,7 @@ class MeanProbability:
             total, raters = total + np.where(rated, expert.probabilities, 0.0), raters + rated
         mean = total / np.maximum(raters, 1)
         severities = np.where(raters[:, 0] > 0, upper_median(mean), NOT_RATED)
-        return Decisions(severities, mean.astype(np.float32))
+        return decided(severities, mean)
 
 
 def upper_median(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

@@ -21,8 +21,7 @@ class Serving:
     def __call__(self, item: Decoded, evidence: Sequence[Evidence]) -> Verdict:
         decisions = self._decider.decide(features_of(item, evidence, self._scale))
         severity = int(decisions.severities[0])
-        probabilities = decisions.probabilities[0]
-        rated = severity != NOT_RATED and bool(np.isfinite(probabilities).all())
+        rated = severity != NOT_RATED
         return Verdict(
             item_id=item.item.id,
             digest=item.digest,
@@ -30,7 +29,7 @@ class Serving:
             severity=severity if rated else None,
             rule=self.name,
             evidence=tuple(evidence),
-            probabilities=tuple(probabilities.tolist()) if rated else (),
+            probabilities=tuple(decisions.probabilities[0].tolist()) if rated else (),
         )
 
 

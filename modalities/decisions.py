@@ -27,6 +27,13 @@ class Decisions:
     """(N, K), rows summing to 1 (a voter's: shares of the ballots); zeros where not rated."""
 
 
+def decided(severities: npt.NDArray[np.int64], probabilities: npt.NDArray[np.floating]) -> Decisions:
+    """Those, and `NOT_RATED` where probabilities (N, K) are no numbers: the least of such is no verdict."""
+    numbers = np.asarray(np.isfinite(probabilities).all(axis=1))
+    shown = np.where(numbers[:, None], probabilities, 0).astype(np.float32)
+    return Decisions(np.where(numbers, severities, NOT_RATED), shown)
+
+
 class ArrayDecider(Protocol):
     """A strategy, ready to decide. Every one equals, item by item, the `Decider` that serves it."""
 

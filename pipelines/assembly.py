@@ -15,7 +15,7 @@ from capitoline.modalities.schema import Decider, Decoded, Evidence, Modality, R
 from capitoline.modalities.shielded import absent
 from capitoline.modalities.weights import find_weights, sha256
 from capitoline.pipelines.caution import Cautious
-from capitoline.pipelines.experts import KINDS, build_expert, weights_digests
+from capitoline.pipelines.experts import KINDS, build_expert, check_weights, weights_digests
 from capitoline.pipelines.graph import ITEMS, Graph, Node, Operator
 from capitoline.pipelines.records import DECODE, Decide
 from capitoline.pipelines.review import Reviewed, ReviewPolicy
@@ -144,6 +144,19 @@ def decider_digests(settings: Settings) -> dict[str, str]:
     """
     chosen = settings.decider
     return {"decide": sha256(find_weights(chosen.weights))} if isinstance(chosen, FusionSettings) else {}
+
+
+def checked_digests(settings: Settings) -> dict[str, str]:
+    """Digests of all that a job's experts and decider have learned, for a caller that has no folder yet.
+
+    Raises:
+        ValueError: what the user got wrong about weights and deciders.
+    """
+    digests = weights_digests(settings) | decider_digests(settings)
+    check_weights(settings)
+    build_decider(settings)
+    build_shadow(settings)
+    return digests
 
 
 def _build_decide(settings: Settings) -> Operator:

@@ -55,6 +55,17 @@ def weights_digests(settings: Settings) -> dict[str, str]:
     return {expert.name: combined_digest(*KINDS[expert.kind].depends_on(expert)) for expert in settings.experts}
 
 
+def check_weights(settings: Settings) -> None:
+    """Look into the experts' weights, each file once: a job that has begun would say it of each item.
+
+    Raises:
+        ValueError: as `check_values`, or weights that are not there.
+    """
+    named = (getattr(expert, "weights", None) for expert in settings.experts)  # the thresholds have a table
+    for path in {find_weights(name) for name in named if name}:
+        check_values(path)
+
+
 def table_path(table: str) -> Path:
     """A table of tag values: one of ours by name, else a path."""
     ours = Path(str(files("capitoline.configs") / table))
@@ -122,9 +133,7 @@ def _video(chosen: Any) -> tuple[Expert, tuple[str, ...]]:
 
 
 def _weights_of(chosen: Any) -> tuple[str, ...]:
-    path = find_weights(chosen.weights)
-    check_values(path)  # before a job has a folder, and lanes that would each say it of each item
-    return (sha256(path),)
+    return (sha256(find_weights(chosen.weights)),)
 
 
 def _whisper_digests(model: str) -> tuple[str, ...]:

@@ -15,14 +15,13 @@ from capitoline.pipelines.alterations import altered
 from capitoline.pipelines.assembly import (
     build_decider,
     build_shadow,
-    decider_digests,
+    checked_digests,
     decode_limits,
     job_graph,
     sampling,
     scan_limits,
 )
 from capitoline.pipelines.batches import Assembler, micro_batches
-from capitoline.pipelines.experts import weights_digests
 from capitoline.pipelines.fingerprint import (
     RUN_FILE,
     Fingerprint,
@@ -102,9 +101,7 @@ class Job:
     def run(self) -> Finished:
         """Rates what is not committed yet."""
         out, items = self._request.out, self._items()
-        weights = weights_digests(self._settings) | decider_digests(self._settings)
-        build_decider(self._settings)
-        build_shadow(self._settings)
+        weights = checked_digests(self._settings)
         # What the user got wrong has been said by now; only from here on is there a folder.
         with locked(out) as lock:
             self._store.prepare()

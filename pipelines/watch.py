@@ -13,8 +13,7 @@ from threading import Event, Thread
 
 from capitoline.configs.settings import Settings
 from capitoline.modalities.schema import Item
-from capitoline.pipelines.assembly import build_decider, build_shadow, decider_digests, job_graph, scan_limits
-from capitoline.pipelines.experts import weights_digests
+from capitoline.pipelines.assembly import build_decider, build_shadow, checked_digests, job_graph, scan_limits
 from capitoline.pipelines.fingerprint import WATCHED, differences, fingerprint, read_fingerprint, refuse_other_command
 from capitoline.pipelines.graph import Result
 from capitoline.pipelines.job import SPOOL
@@ -79,9 +78,7 @@ def watch(watched: Watched, settings: Settings, committed: Committed, stopping: 
         OSError: the output cannot be written (a full disk) or was removed, or the port of the metrics is taken.
     """
     _refuse_unfit(watched)
-    weights = weights_digests(settings) | decider_digests(settings)
-    build_decider(settings)
-    build_shadow(settings)
+    weights = checked_digests(settings)
     with locked(watched.out) as lock:
         _claim(watched, settings, weights)
         started = time.monotonic()

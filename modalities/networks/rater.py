@@ -34,7 +34,11 @@ ELEMENTS_A_RUN = 1_024
 
 @dataclass(frozen=True, slots=True)
 class Ratings:
-    """What a head says about B inputs. A head of several axes has one more dimension, after B."""
+    """What a head says about B inputs. A head of several axes has one more dimension, after B.
+
+    Raises:
+        FloatingPointError: values are infinite or not a number, whose severity would be the mildest.
+    """
 
     probabilities: Array
     """(B, K) or (B, A, K), each row summing to 1."""
@@ -42,6 +46,10 @@ class Ratings:
     """(B, D) pre-logits."""
     severities: npt.NDArray[np.int64]
     """(B,) or (B, A) of least expected cost."""
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.probabilities).all() and np.isfinite(self.features).all()):
+            raise FloatingPointError("the network computes values that are no numbers: it is damaged, train it anew")
 
     @property
     def expected(self) -> Array:
@@ -121,7 +129,7 @@ class SequenceRater:
         """Ratings of B sequences, none empty, each of (T, V) float32 vectors or (T,) int64 token ids, by `head`.
 
         Raises:
-            FloatingPointError: what the network makes of a sequence is infinite or not a number, which is no rating.
+            FloatingPointError: as `Ratings`.
         """
         return self.by_heads(sequences, [head])[head]
 
@@ -151,8 +159,6 @@ class SequenceRater:
     def _ratings(self, pooled: Array, head: str, wide: Array | None) -> Ratings:
         shape = self.heads[head]
         probabilities, features = self._heads[head](pooled, wide)
-        if not (np.isfinite(probabilities).all() and np.isfinite(features).all()):
-            raise FloatingPointError(f"{self._path} computes values that are no numbers: it is damaged, train it anew")
         if shape.is_one_axis:
             probabilities = probabilities[:, 0]
         return Ratings(probabilities, features, decide(probabilities, shape.down_cost))

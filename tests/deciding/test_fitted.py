@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from capitoline.fusion.files import read_decider, refuse_other_weights, write_decider
-from capitoline.fusion.fitted import FittedDecider
+from capitoline.fusion.fitted import FittedDecider, least_cost
 from capitoline.fusion.options import MlpOptions, Options
 from capitoline.fusion.serving import Serving
 from capitoline.modalities.decisions import NOT_RATED
@@ -149,3 +149,9 @@ def test_a_rating_above_all_that_was_taught_is_left_to_the_experts(
     asked = replace(films.at(np.arange(1)), experts=tuple(pictures))
     assert films.truth.max() == 2
     assert fitted[name].decide(asked).severities == [4]
+
+
+def test_in_bulk_only_the_item_whose_probabilities_are_no_numbers_is_unrated() -> None:
+    decisions = least_cost(np.array([[0.1, 0.9], [np.nan, np.nan], [0.8, 0.2]]), np.ones((3, 1), bool), 1.0)
+    assert decisions.severities.tolist() == [1, NOT_RATED, 0]
+    assert not decisions.probabilities[1].any()

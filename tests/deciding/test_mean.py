@@ -39,3 +39,8 @@ def test_an_expert_without_probabilities_counts_as_certain() -> None:
 def test_nobody_rated_is_unrated() -> None:
     verdict = MEAN(ITEM, [])
     assert (verdict.rating, verdict.severity, verdict.probabilities) == (UNRATED, None, ())
+
+
+def test_probabilities_that_are_no_numbers_are_no_verdict() -> None:
+    stored = [rated("a", 0.6, 0.4, 0.0), rated("b", np.nan, np.nan, np.nan)]
+    assert MEAN(ITEM, stored).rating == UNRATED

@@ -43,7 +43,7 @@ public:
             }
             for (int m = 0; m < COUNT; m++) {
                 for (int64_t c = 0; c < width; c += LANES)
-                    store(mixed + c, load(now + c) + load(back + c) * load(mixtures.ratio(m, c)));
+                    store(mixed + c, Mixtures::Step{load(now + c), load(back + c)}.by(load(mixtures.ratio(m, c))));
                 quantise_row(width, mixed, to[m].whole + row * width, to[m].scales + row);
             }
         }
